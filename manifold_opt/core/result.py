@@ -1,0 +1,107 @@
+"""What a front function returns, whatever happened."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..objectives.evaluation import Counts, watched
+from .status import Status
+
+
+@dataclass
+class Result:
+    """Outcome of a run.
+
+    Attributes
+    ----------
+    point : array
+        Best point found.
+    cost : float
+        Cost there.
+    gradient_norm : float
+        Riemannian norm of the gradient there; NaN where the solver knows none and none was asked for.
+    converged : bool
+        Whether the run ended because a convergence criterion was met.
+    status : Status
+    message : str
+        Why the run ended, in one sentence.
+    iterations : int
+    evaluations : Counts
+        Name to number of calls: ``"cost"``, ``"gradient"``, ``"hessian"``, ``"residual"``, ``"jacobian"``, and those
+        that watching and checking cost, ``"watched"`` and ``"check"``. A name never counted reads as 0.
+    time : float
+        Seconds in the solver.
+    record : dict of str to list
+        What ``record=`` asked for.
+    state : SolverState
+        The innermost state, to look at, continue, or hand on.
+    problem : Problem
+    """
+
+    point: Any
+    cost: float
+    gradient_norm: float
+    converged: bool
+    status: Status
+    message: str
+    iterations: int
+    evaluations: Counts
+    time: float
+    record: dict[str, list[Any]] = field(default_factory=dict)
+    state: Any = None
+    problem: Any = None
+
+    @classmethod
+    def of(cls, problem: Any, state: Any) -> Result:
+        """Result of a state, decorated or not. Only the cost is evaluated if still unknown (as ``"watched"``)."""
+        from ..decorators import recorded, unwrap
+
+        inner = unwrap(state)
+        e = inner.evaluation
+        status, message = inner.status, inner.message
+        cost = watched(e, "cost") if e is not None else math.nan
+        if status.converged:
+            status, message = _verified(problem, inner, cost, status, message)
+        return cls(
+            point=inner.point,
+            cost=cost,
+            gradient_norm=e.gradient_norm if e is not None and e.known("gradient_norm") else math.nan,
+            converged=status.converged,
+            status=status,
+            message=message,
+            iterations=inner.iteration,
+            evaluations=inner.evaluations,
+            time=inner.elapsed,
+            record=recorded(state),
+            state=inner,
+            problem=problem,
+        )
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {name}" for name, n in self.evaluations.items() if n)
+        point = " ".join(repr(self.point).split())
+        return "\n".join(
+            (
+                f"Result: {self.status.name}, converged: {self.converged}",
+                f"  {self.message}",
+                f"  cost           {self.cost:.12g}",
+                f"  gradient norm  {self.gradient_norm:.3e}",
+                f"  iterations     {self.iterations}",
+                f"  evaluations    {counts or 'none'}",
+                f"  time           {self.time:.3g} s",
+                f"  point          {point if len(point) <= 200 else point[:197] + '...'}",
+            )
+        )
+
+
+def _verified(problem: Any, state: Any, cost: float, status: Status, message: str) -> tuple[Status, str]:
+    """A run never reports success at a point off the manifold or at a cost that is no number."""
+    if not math.isfinite(cost):
+        return Status.BAD_FUNCTION, f"the cost at the final point is {cost}."
+    try:
+        problem.manifold.check_point(state.point)
+    except ValueError as error:
+        return Status.FALSE_CONVERGENCE, f"the final point has left the manifold: {error}"
+    return status, message

@@ -1,0 +1,491 @@
+r"""Nonlinear least squares: the cost f(p) = 1/2 |r(p)|^2 of a residual r : M -> R^m.
+
+The Jacobian is kept as the matrix J of the differential of r in orthonormal coordinates of the tangent space, so that
+the gradient has the coordinates J'r, and the Gauss-Newton model of f along the tangent vector with coordinates s is
+1/2 |r + J s|^2. `LeastSquaresObjective` removes the user's conventions once, at the first point; see `JACOBIAN_TYPES`
+for what a given Jacobian may be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .base import Objective, check_choice
+from .evaluation import Counts, Evaluation
+from .user_functions import FreshArrays, InPlace, calling_convention
+
+JACOBIAN_TYPES = ("coordinates", "gradients", "euclidean", "operator")
+
+
+class LeastSquaresEvaluation(Evaluation):
+    """Residuals, Jacobian, cost and gradient at one point.
+
+    Attributes
+    ----------
+    point : array
+    residuals : array of shape (m,)
+    jacobian : array of shape (m, dim)
+        In orthonormal coordinates; may be a sparse matrix or an operator where the user gave one.
+    cost : float
+        1/2 |residuals|^2.
+    gradient_coordinates : array of shape (dim,)
+        J'r.
+    gradient : array
+        The Riemannian gradient, a stored tangent vector.
+    gradient_norm : float
+    """
+
+    __slots__ = ("_residuals", "_jacobian", "_cost", "_gradient_coordinates", "_gradient", "_gradient_norm")
+    quantities: ClassVar[tuple[str, ...]] = (
+        "residuals",
+        "jacobian",
+        "cost",
+        "gradient_coordinates",
+        "gradient",
+        "gradient_norm",
+    )
+    functions: LeastSquaresFunctions
+
+    def __init__(self, functions: LeastSquaresFunctions, point: Any, counts: Counts) -> None:
+        self.functions = functions
+        self.point = point
+        self.counts = counts
+        self._residuals = self._jacobian = self._cost = None
+        self._gradient_coordinates = self._gradient = self._gradient_norm = None
+
+    @property
+    def residuals(self) -> Any:
+        """r(p), of shape (m,)."""
+        if self._residuals is None:
+            self.functions.fill_residuals(self)
+        return self._residuals
+
+    @property
+    def jacobian(self) -> Any:
+        """J(p) in orthonormal coordinates, of shape (m, dim)."""
+        if self._jacobian is None:
+            self.functions.fill_jacobian(self)
+        return self._jacobian
+
+    @property
+    def cost(self) -> float:
+        """1/2 |r(p)|^2."""
+        value = self._cost
+        if value is None:
+            r = self.residuals
+            value = self._cost = 0.5 * float(r.dot(r))
+        return value
+
+    @property
+    def gradient_coordinates(self) -> Any:
+        """J'r, the coordinates of the Riemannian gradient."""
+        if self._gradient_coordinates is None:
+            self._gradient_coordinates = self.jacobian.T @ self.residuals
+        return self._gradient_coordinates
+
+    @property
+    def gradient(self) -> Any:
+        """Riemannian gradient of f at p."""
+        if self._gradient is None:
+            self._gradient = self.functions.manifold.get_vector(self.point, self.gradient_coordinates)
+        return self._gradient
+
+    @property
+    def gradient_norm(self) -> float:
+        """|J'r|, the Riemannian norm of the gradient."""
+        value = self._gradient_norm
+        if value is None:
+            g = self.gradient_coordinates
+            value = self._gradient_norm = math.sqrt(g.dot(g))
+        return value
+
+    def release(self) -> None:
+        """Give the memory of the residuals and the Jacobian back for reuse; the small results stay."""
+        self.functions.recycle(self._residuals, self._jacobian)
+        self._residuals = self._jacobian = None
+
+    @staticmethod
+    def picklable(name: str) -> bool:
+        """All of it is data."""
+        return True
+
+
+@dataclass(frozen=True)
+class LeastSquaresFunctions:
+    """Run-time side of a least-squares objective on one manifold.
+
+    Attributes
+    ----------
+    manifold : Manifold
+    residual : callable or None
+        p -> r(p); None where it comes with the Jacobian only.
+    jacobian : callable
+        p -> (r(p) or None, J(p)).
+    counted : tuple of (str, int)
+        What one call of ``jacobian`` counts.
+    given_jacobian : bool
+    buffers : Buffers or None
+        Memory of in-place functions, handed out and taken back.
+    """
+
+    manifold: Any
+    residual: Callable[[Any], Any] | None
+    jacobian: Callable[[Any], tuple[Any, Any]]
+    counted: tuple[tuple[str, int], ...] = (("jacobian", 1),)
+    given_jacobian: bool = False
+    buffers: Buffers | None = None
+
+    def evaluation(self, p: Any, counts: Counts) -> LeastSquaresEvaluation:
+        """Lazy evaluation at p."""
+        return LeastSquaresEvaluation(self, p, counts)
+
+    def fill_residuals(self, e: LeastSquaresEvaluation) -> None:
+        """Compute the residuals at ``e``."""
+        if self.residual is None:
+            self.fill_jacobian(e)
+        else:
+            e.counts["residual"] += 1
+            e._residuals = self.residual(e.point)
+
+    def fill_jacobian(self, e: LeastSquaresEvaluation) -> None:
+        """Compute the Jacobian at ``e``, and keep the residuals that come with it where none are known."""
+        for name, n in self.counted:
+            e.counts[name] += n
+        residuals, e._jacobian = self.jacobian(e.point)
+        if e._residuals is None and residuals is not None:
+            e._residuals = residuals
+
+    def recycle(self, residuals: Any, jacobian: Any) -> None:
+        """Take back the memory of an evaluation that nobody needs any more."""
+        if self.buffers is not None:
+            self.buffers.give_back(residuals, jacobian)
+
+    def mapped(self, wrap: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> LeastSquaresFunctions:
+        """The same functions, each passed through ``wrap(name, function)``."""
+        return replace(
+            self,
+            residual=self.residual and wrap("residual", self.residual),
+            jacobian=wrap("jacobian", self.jacobian),
+            buffers=None,
+        )
+
+    def scaled(self, factor: float) -> LeastSquaresFunctions:
+        """Functions of ``factor * f``: residuals and Jacobian times its root."""
+        if factor < 0.0:
+            raise ValueError(f"a least-squares objective can be scaled by a positive factor only; got {factor!r}.")
+        root = math.sqrt(factor)
+        residual, jacobian = self.residual, self.jacobian
+
+        def scaled_jacobian(p: Any) -> tuple[Any, Any]:
+            r, J = jacobian(p)
+            return None if r is None else root * r, root * J
+
+        return replace(
+            self, residual=residual and (lambda p: root * residual(p)), jacobian=scaled_jacobian, buffers=None
+        )
+
+
+class Buffers:
+    """Memory for in-place residuals and Jacobians: two arrays of each circulate, however long the run."""
+
+    __slots__ = ("residuals", "jacobians")
+
+    def __init__(self) -> None:
+        self.residuals: list[Any] = []
+        self.jacobians: list[Any] = []
+
+    @staticmethod
+    def take(free: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
+        """A free array of this shape, or a new one."""
+        while free:
+            array = free.pop()
+            if array.shape == shape and array.dtype == dtype:
+                return array
+        return np.empty(shape, dtype=dtype)
+
+    def give_back(self, residuals: Any, jacobian: Any) -> None:
+        """Offer arrays for reuse; beyond the two that can be in use they are let go."""
+        for array, free in ((residuals, self.residuals), (jacobian, self.jacobians)):
+            if array is not None and len(free) < 2:
+                free.append(array)
+
+
+@dataclass(frozen=True)
+class NonlinearLeastSquaresObjective(Objective):
+    r"""The cost f(p) = 1/2 |r(p)|^2 for a residual r from the manifold to R^m.
+
+    Parameters
+    ----------
+    residual : callable, InPlace, Fused, or sequence of callables
+        ``residual(p)`` returns an array of m numbers (any shape, raveled); a sequence of functions gives the residuals
+        one after the other, each a number or an array. ``Fused(f)`` returns ``(residual, jacobian)``.
+        ``InPlace(f)`` fills ``f(p, out)`` and needs ``num_residuals``.
+    jacobian : callable, InPlace, or sequence of callables, optional
+        Derivative of the residual, of the kind ``jacobian_type``. Default: by differentiation.
+    jacobian_type : {"coordinates", "gradients", "euclidean", "operator"}
+        * ``"coordinates"``: matrix ``(m, dim)`` of derivatives along the vectors of ``jacobian_basis``; an array or
+          a SciPy sparse matrix.
+        * ``"gradients"``: the Riemannian gradients of the residuals, ``(m, *vector_shape)``.
+        * ``"euclidean"``: partial derivatives in the embedding, ``(m, *embedding_shape)``.
+        * ``"operator"``: a ``scipy.sparse.linalg.LinearOperator`` of shape ``(m, dim)`` in coordinates.
+
+        A sequence of functions, one per residual, is accepted for ``"gradients"`` and ``"euclidean"``.
+    jacobian_basis : optional
+        Basis of the tangent spaces for ``"coordinates"``, as ``M.get_basis(p, basis)`` takes it, or a function
+        ``p -> (dim, *vector_shape)``; need not be orthonormal. Default: the manifold's orthonormal one.
+    num_residuals : int, optional
+        m; required for an in-place residual, checked otherwise.
+    autodiff : str
+        Where a missing Jacobian comes from, see `CostObjective`.
+
+    Raises
+    ------
+    TypeError
+        When something that must be a function is not.
+    ValueError
+        On an unknown ``jacobian_type``, a Jacobian given twice, a sequence of Jacobians for a matrix type, an in-place
+        residual without ``num_residuals``.
+    """
+
+    residual: Any
+    jacobian: Any = None
+    _: KW_ONLY
+    jacobian_type: str = "coordinates"
+    jacobian_basis: Any = None
+    num_residuals: int | None = None
+    autodiff: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_choice("jacobian_type", self.jacobian_type, JACOBIAN_TYPES)
+        for name in ("residual", "jacobian"):
+            value = getattr(self, name)
+            if isinstance(value, Sequence):
+                object.__setattr__(self, name, tuple(value))
+        if self.residual is None:
+            raise TypeError("`residual` is missing: give a function of a point, or a sequence of them.")
+        fused = inplace = False
+        for function in _as_tuple(self.residual):
+            _, f, i = calling_convention(function, "residual")
+            fused, inplace = fused or f, inplace or i
+        for function in _as_tuple(self.jacobian):
+            calling_convention(function, "jacobian")
+        self._check_combination(fused, inplace)
+
+    def _check_combination(self, fused: bool, inplace: bool) -> None:
+        if fused and self.jacobian is not None:
+            raise ValueError("`residual` is Fused and brings its Jacobian: leave out `jacobian=`.")
+        if isinstance(self.residual, tuple):
+            if fused or inplace:
+                raise ValueError("a sequence of residuals takes plain functions; Fused and InPlace need a single one.")
+            if not self.residual:
+                raise ValueError("`residual` is an empty sequence: give at least one function.")
+        if isinstance(self.jacobian, tuple) and self.jacobian_type not in ("gradients", "euclidean"):
+            raise ValueError(
+                f"a sequence of Jacobian functions gives one gradient each; with jacobian_type={self.jacobian_type!r} "
+                "give one function for the whole matrix, or jacobian_type='gradients' or 'euclidean'."
+            )
+        m = self.num_residuals
+        if m is not None and (not isinstance(m, int | np.integer) or isinstance(m, bool) or m < 1):
+            raise ValueError(f"`num_residuals` must be a positive integer; got {m!r}.")
+        if inplace and m is None:
+            raise ValueError(
+                "`residual` is InPlace, so the length of its buffer must be known: give num_residuals=m "
+                "(or the buffer itself as `residuals=` of the state)."
+            )
+        if self.jacobian_basis is not None and self.jacobian_type != "coordinates":
+            raise ValueError("`jacobian_basis` belongs to jacobian_type='coordinates'.")
+
+    def bind(self, M: Any, p: Any, counts: Counts) -> LeastSquaresFunctions:
+        """Functions on M, their derivatives resolved at p."""
+        return _Binding(self, M, p, counts).functions()
+
+
+def _as_tuple(functions: Any) -> tuple[Any, ...]:
+    return functions if isinstance(functions, tuple) else (functions,)
+
+
+class _Binding:
+    """Resolves the conventions of one least-squares objective at the first point."""
+
+    def __init__(self, objective: NonlinearLeastSquaresObjective, M: Any, p: Any, counts: Counts) -> None:
+        self.objective, self.M, self.p, self.counts = objective, M, p, counts
+        self.m = objective.num_residuals
+        self.buffers = Buffers()
+        self.dtype = np.empty(0, p.dtype).real.dtype
+        self.fused = self.inplace = False
+        self.function: Any
+        if isinstance(objective.residual, tuple):
+            self.function = _stacked(objective.residual)
+        else:
+            self.function, self.fused, self.inplace = calling_convention(objective.residual, "residual")
+        self.arrays: FreshArrays | None = None
+
+    def functions(self) -> LeastSquaresFunctions:
+        residual = self._residual()
+        jacobian, counted, given = self._jacobian(residual)
+        return LeastSquaresFunctions(self.M, residual, jacobian, counted, given, self.buffers)
+
+    # residuals
+
+    def _residual(self) -> Callable[[Any], Any] | None:
+        if self.fused:
+            return None
+        if self.inplace:
+            return self._filled
+        f, check = self.function, self._checked_residuals
+        return lambda p: check(f(p))
+
+    def _filled(self, p: Any) -> Any:
+        r = self.buffers.take(self.buffers.residuals, (self.m,), self.dtype)  # type: ignore[arg-type]
+        self.function(p, r)
+        return r
+
+    def _checked_residuals(self, value: Any) -> Any:
+        if self.arrays is None:
+            self.arrays = FreshArrays(self.function, "residual", np.shape(value))
+            m = int(np.size(value))
+            if self.m is not None and self.m != m:
+                raise ValueError(f"`residual` returned {m} numbers; num_residuals={self.m} was given.")
+            if m == 0:
+                raise ValueError("`residual` returned an empty array: there is nothing to fit.")
+            self.m = m
+        r = self.arrays.checked(value)
+        if r.dtype.kind == "c":
+            raise TypeError("`residual` must be real: return real and imaginary parts one after the other.")
+        return r if r.ndim == 1 else r.reshape(-1)
+
+    # Jacobian
+
+    def _jacobian(
+        self, residual: Callable[[Any], Any] | None
+    ) -> tuple[Callable[[Any], tuple[Any, Any]], tuple[tuple[str, int], ...], bool]:
+        if self.fused:
+            return self._fused(), (("residual", 1), ("jacobian", 1)), True
+        if self.objective.jacobian is None:
+            return self._differentiated(residual)
+        raw, convert = self._given(), self._conversion()
+        return (lambda p: (None, convert(p, raw(p)))), (("jacobian", 1),), True
+
+    def _given(self) -> Callable[[Any], Any]:
+        jacobian = self.objective.jacobian
+        if isinstance(jacobian, tuple):
+            functions = jacobian
+            return lambda p: np.stack([np.asarray(f(p), dtype=self.dtype) for f in functions])
+        function, _, inplace = calling_convention(jacobian, "jacobian")
+        if not inplace:
+            return function  # type: ignore[return-value]  # not None: the caller looked
+
+        def filled(p: Any) -> Any:
+            J = self.buffers.take(self.buffers.jacobians, self._jacobian_shape(), self.dtype)
+            function(p, J)  # type: ignore[misc]
+            return J
+
+        return filled
+
+    def _jacobian_shape(self) -> tuple[int, ...]:
+        tail = {
+            "coordinates": (self.M.dim,),
+            "operator": (self.M.dim,),
+            "gradients": self.M.vector_shape,
+            "euclidean": self.M.embedding_shape,
+        }[self.objective.jacobian_type]
+        if self.m is None:
+            raise ValueError("the Jacobian is InPlace, so the number of residuals must be known: give num_residuals=m.")
+        return (self.m, *tail)
+
+    def _fused(self) -> Callable[[Any], tuple[Any, Any]]:
+        f, convert = self.function, self._conversion()
+
+        def inplace(p: Any) -> tuple[Any, Any]:
+            r = self.buffers.take(self.buffers.residuals, (self.m,), self.dtype)  # type: ignore[arg-type]
+            J = self.buffers.take(self.buffers.jacobians, self._jacobian_shape(), self.dtype)
+            f(p, r, J)
+            return r, convert(p, J)
+
+        def allocating(p: Any) -> tuple[Any, Any]:
+            pair = f(p)
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise TypeError(
+                    f"`residual` is Fused and must return (residual, jacobian); it returned {type(pair).__name__}."
+                )
+            return self._checked_residuals(pair[0]), convert(p, pair[1])
+
+        return inplace if self.inplace else allocating
+
+    def _conversion(self) -> Callable[[Any, Any], Any]:
+        kind, M = self.objective.jacobian_type, self.M
+        if kind == "operator":
+            return self._checked_operator
+        if kind == "coordinates":
+            return self._coordinates()
+        euclidean = kind == "euclidean"
+        arrays = FreshArrays(lambda p: None, "jacobian", None)
+
+        def convert(p: Any, G: Any) -> Any:
+            if arrays.shape is None and self.m is not None:
+                arrays.shape = self._jacobian_shape()
+            G = arrays.checked(G) if type(self.objective.jacobian) is not InPlace else G
+            return M.get_coordinates(p, M.riemannian_gradient(p, G) if euclidean else G)
+
+        return convert
+
+    def _coordinates(self) -> Callable[[Any, Any], Any]:
+        M, basis = self.M, self.objective.jacobian_basis
+        arrays = FreshArrays(lambda p: None, "jacobian", None)
+        inplace = self.inplace if self.fused else isinstance(self.objective.jacobian, InPlace)
+
+        def checked(p: Any, J: Any) -> Any:
+            if inplace:
+                return J
+            if hasattr(J, "tocsr"):
+                return self._checked_operator(p, J)
+            if arrays.shape is None:
+                arrays.shape = self._jacobian_shape() if self.m is not None else None
+            return arrays.checked(J)
+
+        if basis is None:
+            return checked
+
+        def convert(p: Any, J: Any) -> Any:
+            E = basis(p) if callable(basis) else M.get_basis(p, basis)
+            C = M.get_coordinates(p, E)  # row j: coordinates of the basis vector j
+            return np.linalg.solve(C, checked(p, J).T).T
+
+        return convert
+
+    def _checked_operator(self, p: Any, J: Any) -> Any:
+        shape = tuple(getattr(J, "shape", ()))
+        if shape != (self.m or shape[:1][0], self.M.dim):
+            raise ValueError(f"`jacobian` must have shape (m, dim) = {(self.m, self.M.dim)}; it has shape {shape}.")
+        return J
+
+    def _differentiated(
+        self, residual: Callable[[Any], Any] | None
+    ) -> tuple[Callable[[Any], tuple[Any, Any]], tuple[tuple[str, int], ...], bool]:
+        from ..autodiff import check_residual_jacobian, choose_backend
+
+        f = residual if self.inplace else self.function
+        backend = choose_backend(self.objective.autodiff if not self.inplace else "finite-differences", f, self.p)
+        jacobian = backend.jacobian(f, self.M)
+        costs = backend.cost_per_gradient(self.M)
+        if costs == 0:
+            self.counts["check"] += check_residual_jacobian(residual, lambda p: jacobian(p)[1], self.M, self.p)
+        counted = (("jacobian", 1), ("residual", costs)) if costs else (("jacobian", 1),)
+        return jacobian, counted, False
+
+
+def _stacked(functions: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    """One function that returns the values of all, raveled, one after the other."""
+    from ..linalg import namespace
+
+    def residual(p: Any) -> Any:
+        values = [f(p) for f in functions]
+        xp = namespace(*values)
+        return xp.concatenate([xp.reshape(xp.asarray(value), (-1,)) for value in values])
+
+    return residual
