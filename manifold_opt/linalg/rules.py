@@ -1,0 +1,116 @@
+"""Derivative rules of our own, stated once and handed to autograd, JAX and PyTorch on first use.
+
+A function with a rule gets plain arrays of its library and may branch on values under NumPy. Its rules are written in functions that
+have rules in turn, so second derivatives follow by themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from manifold_opt.linalg.namespace import Array, namespace
+
+
+def differentiable(vjps: tuple[Callable[..., Array], ...], jvps: tuple[Callable[..., Array], ...]) -> Callable[[Callable[..., Array]], Any]:
+    """Give a function its derivative rules, one pair per positional array argument.
+
+    Parameters
+    ----------
+    vjps : tuple of callable
+        ``vjps[i](G, value, *arguments, **keywords)`` returns the cotangent of argument i for the cotangent G of the value.
+    jvps : tuple of callable
+        ``jvps[i](E, value, *arguments, **keywords)`` returns the derivative of the value along the direction E of argument i.
+
+    Returns
+    -------
+    callable
+        A decorator. The positional arguments of the function are arrays of one batch shape, its keywords constants.
+    """
+
+    def decorate(forward: Callable[..., Array]) -> Callable[..., Array]:
+        bridges: dict[Any, Callable[..., Array]] = {np: forward}
+
+        @functools.wraps(forward)
+        def call(*arrays: Array, **keywords: Any) -> Array:
+            xp = namespace(*arrays)
+            bridge = bridges.get(xp)
+            if bridge is None:
+                bridge = bridges[xp] = _BRIDGES[xp.__name__](forward, vjps, jvps)
+            return bridge(*arrays, **keywords)
+
+        return call
+
+    return decorate
+
+
+def _bridge_autograd(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callable[..., Array]:
+    from autograd.extend import defjvp, defvjp, primitive
+
+    wrapped = primitive(forward)
+
+    def make_vjp(rule: Callable[..., Array]) -> Any:
+        return lambda value, *arrays, **keywords: lambda G: rule(G, value, *arrays, **keywords)
+
+    defvjp(wrapped, *map(make_vjp, vjps))
+    defjvp(wrapped, *jvps)
+    return wrapped
+
+
+def _bridge_jax(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callable[..., Array]:
+    import jax
+    import jax.numpy as jnp
+
+    @functools.lru_cache(maxsize=None)
+    def specialize(items: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+        keywords = dict(items)
+        custom = jax.custom_jvp(lambda *arrays: forward(*arrays, **keywords))
+
+        @custom.defjvp
+        def rule(arrays: Any, tangents: Any) -> Any:
+            value = custom(*arrays)
+            parts = [jvp(E, value, *arrays, **keywords) for jvp, E in zip(jvps, tangents)]
+            return value, functools.reduce(lambda x, y: x + y, parts)
+
+        return custom
+
+    return lambda *arrays, **keywords: specialize(tuple(sorted(keywords.items())))(*map(jnp.asarray, arrays))
+
+
+def _bridge_torch(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callable[..., Array]:
+    import torch
+
+    class Function(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, items: Any, *arrays: Any) -> Any:
+            value = forward(*arrays, **dict(items))
+            ctx.items = items
+            ctx.save_for_backward(value, *arrays)
+            ctx.save_for_forward(value, *arrays)
+            return value
+
+        @staticmethod
+        def backward(ctx: Any, G: Any) -> Any:  # type: ignore[override]  # one output, not *grads
+            value, *arrays = ctx.saved_tensors
+            needed = ctx.needs_input_grad[1:]
+            return None, *(
+                rule(G, value, *arrays, **dict(ctx.items)) if need else None for rule, need in zip(vjps, needed)
+            )
+
+        @staticmethod
+        def jvp(ctx: Any, _: Any, *directions: Any) -> Any:  # type: ignore[override]
+            value, *arrays = ctx.saved_tensors
+            parts = [rule(E, value, *arrays, **dict(ctx.items)) for rule, E in zip(jvps, directions) if E is not None]
+            return functools.reduce(lambda x, y: x + y, parts)
+
+    return lambda *arrays, **keywords: Function.apply(tuple(sorted(keywords.items())), *map(torch.as_tensor, arrays))
+
+
+_BRIDGES = {
+    "autograd.numpy": _bridge_autograd,
+    "jax.numpy": _bridge_jax,
+    "manifold_opt.linalg.torch_namespace": _bridge_torch,
+}
