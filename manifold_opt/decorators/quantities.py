@@ -1,0 +1,254 @@
+"""The one table of what can be watched: printed, recorded, compared.
+
+A quantity is named; its name is looked up in `QUANTITIES`, then among the fields of the solver's state, then among
+what the evaluation of the current point holds. Reading never repeats an evaluation: what the solver did not need
+is evaluated once and counted under ``evaluations["watched"]``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..objectives.evaluation import watched
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One row of the table.
+
+    Attributes
+    ----------
+    about : str
+        What it is.
+    read : callable
+        ``read(problem, state)`` with the innermost state, or a `Tracker` class for what needs the iteration before.
+    format : str
+        Format of a field in a debug line that names none, for example ``".2e"``.
+    unit : str
+    final : bool
+        Whether it is known only when the run has ended: debug lines that name it print at the end.
+    """
+
+    about: str
+    read: Callable[[Any, Any], Any]
+    format: str = ""
+    unit: str = ""
+    final: bool = False
+
+
+class Tracker:
+    """A quantity that compares an iteration with the one before; told of every iteration once, by `update`."""
+
+    __slots__ = ("iteration",)
+
+    def __init__(self) -> None:
+        self.iteration = -1
+
+    def update(self, problem: Any, state: Any) -> None:
+        """Take note of the current iteration."""
+        if state.iteration != self.iteration:
+            self.iteration = state.iteration
+            self.move(problem, state)
+
+    def move(self, problem: Any, state: Any) -> None:
+        """Take note of a new iteration."""
+        raise NotImplementedError
+
+    def read(self, problem: Any, state: Any) -> Any:
+        """Value at the iteration noted last."""
+        raise NotImplementedError
+
+
+class ChangeTracker(Tracker):
+    """Distance between this iterate and the one before."""
+
+    __slots__ = ("before", "point")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = self.point = None
+
+    def move(self, problem: Any, state: Any) -> None:
+        """See `Tracker.move`."""
+        self.before, self.point = self.point, state.evaluation.point
+
+    def read(self, problem: Any, state: Any) -> float:
+        """See `Tracker.read`."""
+        p, q = self.before, self.point
+        if p is None:
+            return math.nan
+        if p is q:
+            return 0.0
+        M = problem.manifold
+        return M.distance(p, q) if M.has("distance") else M.norm(p, M.inverse_retract(p, q))
+
+
+class CostChangeTracker(Tracker):
+    """Cost of this iterate minus that of the one before."""
+
+    __slots__ = ("before", "cost")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = self.cost = math.nan
+
+    def move(self, problem: Any, state: Any) -> None:
+        """See `Tracker.move`."""
+        self.before, self.cost = self.cost, watched(state.evaluation, "cost")
+
+    def read(self, problem: Any, state: Any) -> float:
+        """See `Tracker.read`."""
+        return self.cost - self.before
+
+
+class GradientChangeTracker(Tracker):
+    """Norm of this gradient minus the transported one of the iterate before."""
+
+    __slots__ = ("before", "now")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Any = None
+        self.now: Any = None
+
+    def move(self, problem: Any, state: Any) -> None:
+        """See `Tracker.move`."""
+        e = state.evaluation
+        self.before, self.now = self.now, (e.point, watched(e, "gradient"))
+
+    def read(self, problem: Any, state: Any) -> float:
+        """See `Tracker.read`."""
+        if self.before is None:
+            return math.nan
+        M, (p, X), (q, Y) = problem.manifold, self.before, self.now
+        return 0.0 if p is q else M.norm(q, Y - M.vector_transport_to(p, X, q))
+
+
+class IterationTimeTracker(Tracker):
+    """Time of the last iteration."""
+
+    __slots__ = ("before", "now")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = self.now = math.nan
+
+    def move(self, problem: Any, state: Any) -> None:
+        """See `Tracker.move`."""
+        self.before, self.now = self.now, state.elapsed
+
+    def read(self, problem: Any, state: Any) -> float:
+        """See `Tracker.read`."""
+        return self.now - self.before
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "iteration": Quantity("iterations done, k", lambda problem, state: state.iteration, "d"),
+    "cost": Quantity("cost f(p)", lambda problem, state: watched(state.evaluation, "cost"), ".8e"),
+    "cost_change": Quantity("cost minus that of the iteration before", CostChangeTracker, ".3e"),
+    "gradient_norm": Quantity(
+        "Riemannian norm of the gradient", lambda problem, state: watched(state.evaluation, "gradient_norm"), ".3e"
+    ),
+    "gradient": Quantity(
+        "Riemannian gradient, a stored tangent vector",
+        lambda problem, state: watched(state.evaluation, "gradient"),
+    ),
+    "gradient_change": Quantity("norm of the change of the transported gradient", GradientChangeTracker, ".3e"),
+    "point": Quantity("current point p", lambda problem, state: state.evaluation.point),
+    "change": Quantity("distance from the iterate before; 0 after a rejected step", ChangeTracker, ".3e"),
+    "stepsize": Quantity("step size t of the last accepted step", lambda problem, state: state.stepsize, ".3e"),
+    "step_norm": Quantity("length of t X of the last accepted step", lambda problem, state: state.step_norm, ".3e"),
+    "time": Quantity("time in the solver since the start", lambda problem, state: state.elapsed, ".3f", "s"),
+    "iteration_time": Quantity("time of the last iteration", IterationTimeTracker, ".3g", "s"),
+    "evaluations": Quantity(
+        "calls of your functions by name, as `{evaluations[cost]}`", lambda problem, state: state.evaluations
+    ),
+    "messages": Quantity("warnings of the last step", lambda problem, state: "; ".join(state.messages())),
+    "status": Quantity("how the run ended", lambda problem, state: state.status.name, final=True),
+    "stop_reason": Quantity("why the run ended, one sentence", lambda problem, state: state.message, final=True),
+    "converged": Quantity("whether that means convergence", lambda problem, state: state.status.converged, final=True),
+}
+"""Name -> `Quantity`."""
+
+
+class UnknownQuantity(ValueError):
+    """A name that is no quantity, no field of the state, and nothing that the evaluation holds."""
+
+
+class Reader:
+    """How one quantity is read in one run; holds no functions but the user's own, so that it pickles."""
+
+    __slots__ = ("source", "tracker")
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        row = QUANTITIES.get(source) if isinstance(source, str) else None
+        tracks = row is not None and isinstance(row.read, type)
+        self.tracker: Any = row.read() if tracks else source.tracker() if hasattr(source, "tracker") else None  # type: ignore[union-attr, call-arg]  # tracks
+
+    @property
+    def final(self) -> bool:
+        """Whether the quantity is known at the end only."""
+        return isinstance(self.source, str) and self.source in QUANTITIES and QUANTITIES[self.source].final
+
+    def read(self, problem: Any, state: Any) -> Any:
+        """Value now; ``state`` is the innermost."""
+        if self.tracker is not None:
+            return self.tracker.read(problem, state)
+        return read(self.source, problem, state) if isinstance(self.source, str) else self.source(problem, state)
+
+
+def read(name: str, problem: Any, state: Any) -> Any:
+    """Value of a quantity that needs no memory.
+
+    Raises
+    ------
+    UnknownQuantity
+        When there is no such quantity, naming the nearest.
+    """
+    row = QUANTITIES.get(name)
+    if row is not None:
+        if isinstance(row.read, type):
+            raise UnknownQuantity(f"{name!r} compares two iterations and has no value by itself here.")
+        return row.read(problem, state)
+    if _is_field(state, name):
+        return getattr(state, name)
+    if hasattr(type(state.evaluation), name):
+        return watched(state.evaluation, name)
+    raise UnknownQuantity(_suggestion(name, state))
+
+
+def _is_field(state: Any, name: str) -> bool:
+    return not name.startswith("_") and hasattr(state, name) and not callable(getattr(type(state), name, None))
+
+
+def fields(state: Any) -> list[str]:
+    """Names of the fields of a state that can be watched."""
+    return [name for name in dir(state) if _is_field(state, name)]
+
+
+def _suggestion(name: str, state: Any) -> str:
+    known = [*QUANTITIES, *(field for field in fields(state) if field not in QUANTITIES)]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+    return f"there is no quantity {name!r} in {type(state).__name__}: {hint}"
+
+
+def quantity_table() -> str:
+    """The table as Markdown, for the documentation.
+
+    Returns
+    -------
+    str
+        One row per quantity: name, meaning, unit, format, and whether it is known at the end only.
+    """
+    rows = ["| name | what it is | format |", "|---|---|---|"]
+    for name, row in QUANTITIES.items():
+        unit = f", in {row.unit}" if row.unit else ""
+        end = " (at the end)" if row.final else ""
+        rows.append(f"| `{name}` | {row.about}{unit}{end} | {f'`{row.format}`' if row.format else ''} |")
+    return "\n".join(rows) + "\n"
