@@ -1,0 +1,386 @@
+"""The unit sphere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from manifold_opt.linalg.namespace import Array, is_numpy, namespace
+from manifold_opt.linalg.scalars import horner
+from manifold_opt.manifolds.arrays import cleared, default_atol, expanded, frobenius, scalar, written
+from manifold_opt.manifolds.base import Manifold, safe_sqrt_of
+from manifold_opt.manifolds.distance_rules import log_derivative
+from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
+
+__all__ = ["Sphere"]
+
+# Series in s = t^2 for s < 1, where ten terms leave 1/20!; then cos and sinc are smooth in s, with all derivatives, at zero too.
+_COS = [(-1) ** k / math.factorial(2 * k) for k in range(10)]
+_SINC = [(-1) ** k / math.factorial(2 * k + 1) for k in range(10)]
+# arcsin(s)/s in powers of s^2, for s^2 < 1/50: ten terms leave (1/50)^10.
+_ASINC = [math.comb(2 * k, k) / (4**k * (2 * k + 1)) for k in range(10)]
+
+
+@dataclass(frozen=True, repr=False)
+class Sphere(Manifold):
+    """The unit sphere S^n of vectors of length 1 in R^(n+1), with the metric of R^(n+1).
+
+    Parameters
+    ----------
+    n : int
+        Dimension: ``Sphere(2)`` is the sphere in R^3. Points have shape ``(n + 1,)``.
+
+    Raises
+    ------
+    ValueError
+        If n is not a positive integer.
+
+    Notes
+    -----
+    Every operation is O(n). ``log`` and ``distance`` take the part of ``q - p`` tangent at p (of ``q + p`` beyond a right angle),
+    and so keep full relative accuracy from 0 to pi, also for stored points that are unit only to rounding. At the antipode, where
+    all directions are shortest, ``log`` takes a fixed one.
+
+    Coordinates are those of the Householder reflection that takes the first unit vector to p or -p.
+
+    References
+    ----------
+    P.-A. Absil, R. Mahony, R. Sepulchre, Optimization Algorithms on Matrix Manifolds, Princeton, 2008, sections 3.6, 4.1, 5.4, 8.1.
+    N. Boumal, An Introduction to Optimization on Smooth Manifolds, Cambridge, 2023, examples 3.8, 5.37, 10.35.
+    """
+
+    n: int
+
+    isometric: ClassVar[bool] = True  # type: ignore[misc]  # a read-only property for type checkers
+    operations: ClassVar[frozenset[str]] = frozenset(
+        "inner norm distance exp log retract inverse_retract mid_point parallel_transport_to parallel_transport_direction "
+        "get_coordinates get_vector project_point project_vector riemannian_gradient riemannian_hessian weingarten random_point "
+        "check_point check_vector injectivity_radius injectivity_radius_at sectional_curvature_bounds".split()
+    )
+    retractions: ClassVar[Mapping[str, str]] = {"exponential": "exp", "projection": "_retract_projection"}
+    inverse_retractions: ClassVar[Mapping[str, str]] = {
+        "exponential": "log",
+        "logarithmic": "log",
+        "projection": "_inverse_retract_projection",
+    }
+    default_retraction = "exponential"  # type: ignore[assignment]
+    default_inverse_retraction = "exponential"  # type: ignore[assignment]
+    default_transport = "parallel"  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
+            raise ValueError(f"n, the dimension of the sphere, must be a positive integer, but it is {self.n!r}")
+        object.__setattr__(self, "n", int(self.n))
+
+    @property
+    def dim(self) -> int:
+        """The dimension n."""
+        return self.n
+
+    @property
+    def point_shape(self) -> tuple[int, ...]:
+        """One more entry than dimensions."""
+        return (self.n + 1,)
+
+    @property
+    def injectivity_radius(self) -> float:
+        """Half way around: pi."""
+        return math.pi
+
+    @property
+    def sectional_curvature_bounds(self) -> tuple[float, float]:
+        """Constant curvature 1; there are no planes on the circle."""
+        return (1.0, 1.0) if self.n > 1 else (0.0, 0.0)
+
+    def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
+        """The angle pi for the exponential; infinite for the projection, which is one to one onto an open half sphere."""
+        return math.inf if retraction == "projection" else math.pi
+
+    # ------------------------------------------------------------------------------------------------ metric
+
+    def inner(self, p: Array, X: Array, Y: Array) -> Any:
+        """The dot product."""
+        if type(X) is np.ndarray and type(Y) is np.ndarray and X.ndim == 1 == Y.ndim == p.ndim:
+            return float(X.dot(Y))
+        value = frobenius(namespace(X, Y), X, Y, 1)
+        return scalar(value) if p.ndim == 1 or value.ndim else namespace(value).broadcast_to(value, p.shape[:-1])
+
+    def norm(self, p: Array, X: Array) -> Any:
+        """The Euclidean length."""
+        if type(X) is np.ndarray and X.ndim == 1 == p.ndim:
+            return math.sqrt(X.dot(X))
+        return safe_sqrt_of(self.inner(p, X, X))
+
+    @log_derivative
+    def distance(self, p: Array, q: Array) -> Any:
+        """The angle between p and q in radians."""
+        if type(p) is np.ndarray and type(q) is np.ndarray and p.ndim == 1 == q.ndim:
+            c = p.dot(q)
+            e = q - p if c >= 0.0 else q + p
+            e -= p.dot(e) * p
+            return math.atan2(math.sqrt(e.dot(e)), c)
+        xp = namespace(p, q)
+        Y, s2, c = _rejection(xp, p, q)
+        return scalar(xp.arctan2(xp.sqrt(s2), c)) if xp is np else safe_atan2(xp, s2, c)
+
+    # ------------------------------------------------------------------------------------------------ geodesics
+
+    def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """``cos(t |X|) p + t sinc(t |X|) X``, divided by its norm so that rounding of p does not grow."""
+        if (
+            type(p) is np.ndarray
+            and type(X) is np.ndarray
+            and type(t) is float
+            and p.ndim == 1 == X.ndim
+            and p.dtype == X.dtype == np.float64
+        ):
+            s = math.sqrt(X.dot(X))
+            if s * t < 1e300 and s * t > -1e300:  # finite, for math.cos
+                q = (math.sin(t * s) / s if s > 0.0 else t) * X
+                q += math.cos(t * s) * p
+                return np.multiply(q, 1.0 / math.sqrt(q.dot(q)), out=out)
+        xp = namespace(p, X, t)
+        tX = X if type(t) is float and t == 1.0 else expanded(t, 1) * X
+        cos, sinc = _cos_sinc(xp, frobenius(xp, tX, tX, 1))
+        return written(_unit(xp, cos[..., None] * p + sinc[..., None] * tX), out)
+
+    def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """The direction of q as seen from p times the angle between them; at the antipode a fixed direction."""
+        if type(p) is np.ndarray and type(q) is np.ndarray and p.ndim == 1 == q.ndim:
+            c = p.dot(q)
+            Y = q - p if c >= 0.0 else q + p
+            Y -= p.dot(Y) * p
+            s = math.sqrt(Y.dot(Y))
+            if s > 0.0:
+                return np.multiply(Y, math.atan2(s, c) / s, out=out)
+            return written(Y if c >= 0.0 else math.pi * _fixed_direction(np, p), out)
+        xp = namespace(p, q)
+        Y, s2, c = _rejection(xp, p, q)
+        X = _angle_over_sine(xp, s2, c)[..., None] * Y
+        antipodal = (s2 == 0) & (c < 0)
+        if xp is not np or np.any(antipodal):
+            X = xp.where(antipodal[..., None], math.pi * _fixed_direction(xp, p), X)
+        return written(X, out)
+
+    def mid_point(self, p: Array, q: Array) -> Array:
+        """The unit vector along p + q; at the antipode the middle of the geodesic that `log` takes."""
+        xp = namespace(p, q)
+        z = p + q
+        s2 = frobenius(xp, z, z, 1)
+        return _unit(xp, xp.where((s2 == 0)[..., None], _fixed_direction(xp, p), z))
+
+    # ------------------------------------------------------------------------------------------------ retractions
+
+    def retract(
+        self, p: Array, X: Array, t: Any = 1.0, *, method: Any = None, out: Array | None = None
+    ) -> Array:
+        """The exponential or the projection; see `Manifold.retract`."""
+        if method is None:
+            return self.exp(p, X, t, out=out)
+        return self.get_retraction(method)(p, X, t, out=out)
+
+    def inverse_retract(self, p: Array, q: Array, *, method: Any = None, out: Array | None = None) -> Array:
+        """The logarithm or the inverse of the projection; see `Manifold.inverse_retract`."""
+        if method is None:
+            return self.log(p, q, out=out)
+        return self.get_inverse_retraction(method)(p, q, out=out)
+
+    def _retract_projection(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """``(p + t X) / |p + t X|``, a second-order retraction."""
+        xp = namespace(p, X, t)
+        return written(_unit(xp, p + expanded(t, 1) * X), out)
+
+    def _inverse_retract_projection(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """``q / <p, q> - p`` as the tangent part of ``q - p`` over ``<p, q>``; q must lie in the open half sphere around p."""
+        xp = namespace(p, q)
+        Y, _, c = _rejection(xp, p, q)
+        if xp is np and not np.all(c > 0):
+            raise ValueError(
+                "inverse_retract(method='projection') on the sphere needs an angle below pi/2 between p and q, "
+                f"but it is {np.max(self.distance(p, q)):.6g}; use M.log(p, q)"
+            )
+        return written(Y / c[..., None], out)
+
+    # ------------------------------------------------------------------------------------------------ transports
+
+    def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
+        """The reflection ``X - 2 <m, X> m`` in the middle m of p and q: no division that cancels near the antipode."""
+        xp = namespace(p, X, q)
+        m = self.mid_point(p, q)
+        return written(X - (2.0 * frobenius(xp, m, X, 1))[..., None] * m, out)
+
+    def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
+        """``X - <d, X> ((1 - cos |d|)/|d|^2 d + sinc|d| p)``, along the geodesic however long it is."""
+        xp = namespace(p, X, d)
+        s = frobenius(xp, d, d, 1)
+        sinc = _cos_sinc(xp, s)[1]
+        half = _cos_sinc(xp, 0.25 * s)[1]
+        turn = (0.5 * half * half)[..., None] * d + sinc[..., None] * p
+        return written(X - frobenius(xp, d, X, 1)[..., None] * turn, out)
+
+    # ------------------------------------------------------------------------------------------------ coordinates
+
+    def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
+        """Orthonormal coordinates in O(n): all entries but the first of the Householder reflection of X."""
+        if basis is not None:
+            return super().get_coordinates(p, X, basis, out=out)
+        sign, p0, rest = _pivot(namespace(p, X), p)
+        return written(X[..., 1:] - (sign * X[..., :1] / (1.0 + p0)) * rest, out)
+
+    def get_vector(self, p: Array, c: Array, basis: Any = None, *, out: Array | None = None) -> Array:
+        """The tangent vector with these orthonormal coordinates, in O(n)."""
+        if basis is not None:
+            return super().get_vector(p, c, basis, out=out)
+        xp = namespace(p, c)
+        sign, p0, rest = _pivot(xp, p)
+        along = frobenius(xp, rest, c, 1)[..., None]
+        tail = c - along / (1.0 + p0) * rest
+        return written(xp.concatenate([-sign * along, tail], axis=-1), out)
+
+    # ------------------------------------------------------------------------------------------------ embedding
+
+    def project_point(self, z: Array) -> Array:
+        """``z / |z|``.
+
+        Raises
+        ------
+        ValueError
+            If z is zero.
+        """
+        xp = namespace(z)
+        if xp is np and not np.all(np.any(z != 0, axis=-1)):
+            raise ValueError("project_point on the sphere needs z != 0, but z is zero; every point is equally near to it")
+        return _unit(xp, z)
+
+    def project_vector(self, p: Array, Z: Array) -> Array:
+        """``Z - <p, Z> p``."""
+        if type(p) is np.ndarray and type(Z) is np.ndarray and p.ndim == 1 == Z.ndim:
+            return Z - p.dot(Z) * p
+        return Z - frobenius(namespace(p, Z), p, Z, 1)[..., None] * p
+
+    # ------------------------------------------------------------------------------------------------ derivatives
+
+    def riemannian_gradient(self, p: Array, G: Array) -> Array:
+        """``G - <p, G> p``."""
+        return self.project_vector(p, G)
+
+    def riemannian_hessian(self, p: Array, G: Array, H: Array, X: Array) -> Array:
+        """``P H - <p, G> X``."""
+        if is_numpy(p, G, H, X) and p.ndim == 1 == G.ndim == H.ndim == X.ndim:
+            return H - p.dot(H) * p - p.dot(G) * X
+        return self.project_vector(p, H) - frobenius(namespace(p, G), p, G, 1)[..., None] * X
+
+    def weingarten(self, p: Array, X: Array, V: Array) -> Array:
+        """``-<p, V> X``."""
+        return -frobenius(namespace(p, V), p, V, 1)[..., None] * X
+
+    # ------------------------------------------------------------------------------------------------ random and checks
+
+    def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:
+        """Uniform on the sphere."""
+        return _unit(np, np.random.default_rng(rng).standard_normal((*size, self.n + 1)))
+
+    def check_point(self, p: Array, atol: float | None = None) -> None:
+        """Raise unless p is real, finite and of unit length."""
+        p = _real(cleared(p, "p", self.point_shape, NotOnManifold), "p", NotOnManifold)
+        atol = default_atol(p) if atol is None else atol
+        length = np.linalg.norm(p, axis=-1)
+        off = float(np.max(np.abs(length - 1.0), initial=0.0))
+        if not off <= atol:
+            raise NotOnManifold(
+                f"p must have length 1 to be a point of {self!r}, but its length is off by {off:.3g} "
+                f"(tolerance {atol:.3g}); project it with M.project_point(p)"
+            )
+
+    def check_vector(self, p: Array, X: Array, atol: float | None = None) -> None:
+        """Raise unless X is real, finite and orthogonal to p."""
+        X = _real(cleared(X, "X", self.point_shape, NotTangent), "X", NotTangent)
+        atol = default_atol(X) if atol is None else atol
+        size = np.maximum(1.0, np.linalg.norm(X, axis=-1))
+        off = float(np.max(np.abs(frobenius(np, np.asarray(p), X, 1)) / size, initial=0.0))
+        if not off <= atol:
+            raise NotTangent(
+                f"X must be orthogonal to p to be tangent to {self!r}, but <p, X> / max(1, |X|) is {off:.3g} "
+                f"(tolerance {atol:.3g}); project it with M.project_vector(p, X)"
+            )
+
+
+def _real(a: Array, name: str, error: type[ValueError]) -> Array:
+    if a.dtype.kind == "c":
+        raise error(f"{name} must be real, but its dtype is {a.dtype}; take its real part")
+    return a
+
+
+def _unit(xp: Any, z: Array) -> Array:
+    """z divided by its length."""
+    if z.ndim == 1 and xp is np:
+        return z * (1.0 / math.sqrt(z.dot(z)))
+    return z / xp.sqrt(frobenius(xp, z, z, 1))[..., None]
+
+
+def _rejection(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array]:
+    """The part Y of q orthogonal to p without cancellation, its squared length, and ``<p, q>``.
+
+    The tangent part of ``q - p`` (of ``q + p`` in the far half) is that of q, and its rounding error is relative to its own size.
+    """
+    c = frobenius(xp, p, q, 1)
+    e = q - xp.where(c < 0, -1.0, 1.0)[..., None].astype(p.dtype) * p if xp is np else q - _sign(xp, c)[..., None] * p
+    Y = e - frobenius(xp, p, e, 1)[..., None] * p
+    return Y, frobenius(xp, Y, Y, 1), c
+
+
+def _sign(xp: Any, c: Array) -> Array:
+    """1 where c >= 0 and -1 elsewhere, in the dtype of c, with derivative zero."""
+    one = xp.ones_like(c)
+    return xp.where(c < 0, -one, one)
+
+
+def _angle_over_sine(xp: Any, s2: Array, c: Array) -> Array:
+    """The angle with sine ``sqrt(s2)`` and cosine c, over the sine; 1 at angle 0."""
+    if xp is np:
+        s = np.sqrt(s2)
+        zero = s == 0
+        s = np.where(zero, s.dtype.type(1), s)
+        return np.where(zero, s.dtype.type(1), np.arctan2(s, c) / s)
+    near = (s2 < 0.02) & (c > 0)
+    s = xp.sqrt(xp.where(near | (s2 == 0), xp.ones_like(s2), s2))
+    return xp.where(near, horner(_ASINC, xp.where(near, s2, xp.zeros_like(s2))), xp.arctan2(s, c) / s)
+
+
+def safe_atan2(xp: Any, s2: Array, c: Array) -> Array:
+    """The angle with sine ``sqrt(s2)`` and cosine c; values only, its derivative is a rule of its own."""
+    zero = s2 == 0
+    s = xp.where(zero, xp.zeros_like(s2), xp.sqrt(xp.where(zero, xp.ones_like(s2), s2)))
+    return xp.arctan2(s, c)
+
+
+def _cos_sinc(xp: Any, s: Array) -> tuple[Array, Array]:
+    """``cos(sqrt(s))`` and ``sinc(sqrt(s))``, smooth functions of s."""
+    if xp is np:
+        t = np.sqrt(s)
+        zero = t == 0
+        t = np.where(zero, t.dtype.type(1), t)
+        one = t.dtype.type(1)
+        return np.where(zero, one, np.cos(t)), np.where(zero, one, np.sin(t) / t)
+    near = s < 1.0
+    inside = xp.where(near, s, xp.zeros_like(s))
+    t = xp.sqrt(xp.where(near, xp.ones_like(s), s))
+    return xp.where(near, horner(_COS, inside), xp.cos(t)), xp.where(near, horner(_SINC, inside), xp.sin(t) / t)
+
+
+def _pivot(xp: Any, p: Array) -> tuple[Array, Array, Array]:
+    """The sign (+1 at zero) and absolute value of the first entry, and the other entries."""
+    sign = _sign(xp, p[..., :1])
+    return sign, sign * p[..., :1], p[..., 1:]
+
+
+def _fixed_direction(xp: Any, p: Array) -> Array:
+    """A unit tangent vector that depends on p alone: the first one of the default basis."""
+    sign, p0, rest = _pivot(xp, p)
+    first = rest[..., :1]
+    unit = xp.concatenate([-sign * first, 1.0 - first * first / (1.0 + p0)], axis=-1)
+    return xp.concatenate([unit, -(first / (1.0 + p0)) * rest[..., 1:]], axis=-1)
