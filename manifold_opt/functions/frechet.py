@@ -74,6 +74,16 @@ class FrechetMean:
         """``Fused(cost_and_gradient)``, to be given to a solver in place of f."""
         return Fused(self.cost_and_gradient)
 
+    def start(self) -> Any:
+        """Where to start: the projected arithmetic mean where there is one, else the first data point."""
+        M = self.manifold
+        try:
+            p = M.project_point(self.weights.dot(self.points.reshape(len(self.points), -1)).reshape(M.point_shape))
+            M.check_point(p)
+        except (ValueError, NotImplementedError):
+            return self.points[0].copy()
+        return p
+
     def _minus_mean(self, logs: Any) -> Any:
         flat = logs.reshape(len(self.points), -1)
         return -self.weights.dot(flat).reshape(logs.shape[1:])

@@ -3,7 +3,7 @@ r"""Registration: the rotation, or the rigid motion, that takes one set of point
     f(R) = 1/2 sum_i w_i |R a_i - b_i|^2,        f(R, t) = 1/2 sum_i w_i |R a_i + t - b_i|^2.
 
 Both are least-squares problems whose Jacobian has a short formula: a vector of the Lie algebra with coordinates c moves
-R by R sum_j c_j E_j, so the derivative of R a_i along the j-th basis vector is R (E_j a_i), and the E_j a_i never change.
+R by R sum_j c_j E_j, so the derivative of R a_i along the j-th basis vector is R (E_j a_i); the E_j a_i never change.
 Both also have a closed-form answer, `kabsch`.
 """
 
