@@ -38,7 +38,8 @@ def test_residuals_are_weighted_distances(M):
     regression = functions.GeodesicRegression(M, T, np.roll(points, 1, axis=0), weights)
     blocks = regression.residual(pq).reshape(len(T), M.dim)
     distances = [M.distance(y, g) for y, g in zip(regression.points, regression.predict(pq, T), strict=True)]
-    np.testing.assert_allclose(np.linalg.norm(blocks, axis=1), np.sqrt(weights / 10) * distances, rtol=1e-12, atol=1e-15)
+    expected = np.sqrt(weights / 10) * distances
+    np.testing.assert_allclose(np.linalg.norm(blocks, axis=1), expected, rtol=1e-12, atol=1e-15)
 
 
 def test_bad_times_are_refused():
