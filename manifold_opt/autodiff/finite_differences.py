@@ -12,11 +12,10 @@ import numpy as np
 from ..linalg import Array
 from .backend import Backend, Cost, cannot, hint_at_cost
 from .steps import coordinate_scales, power_of_two, relative_step
-from .values import as_cost, as_residuals
+from .values import as_residuals
 
 __all__ = ["FiniteDifferences", "hessian_by_differences"]
 
-NOISE = 64.0  # a difference below this many units of rounding of the values says nothing about the derivative
 BLOCK = 2**16  # entries of basis vectors made at once
 
 
@@ -34,13 +33,16 @@ class FiniteDifferences(Backend):
 
     Notes
     -----
-    Where a step smaller than that for scale 1 changes the function by rounding only (a coordinate that converges to
-    zero, say), it is enlarged until the function responds; such a coordinate costs two more calls per trial.
-    Needs ``retract``, ``get_vector``, ``storage_vector`` of the manifold.
+    The scale of a coordinate that is all but zero, since it converges to zero, say, is too small. Where the step is
+    well below that for scale 1 and the second difference is too small to matter, the step is therefore enlarged until
+    the curvature of the function shows; such a coordinate costs two more calls per trial. Needs ``retract``,
+    ``get_vector`` and ``storage_vector`` of the manifold.
 
     References
     ----------
     J. Nocedal, S. Wright, Numerical Optimization, 2nd ed., Springer 2006, section 8.1.
+    P. Gill, W. Murray, M. Saunders, M. Wright, Computing forward-difference intervals for numerical optimization,
+    SIAM Journal on Scientific and Statistical Computing 4 (1983), 310-321 (steps from second differences).
     """
 
     step: float | None = None
@@ -66,30 +68,36 @@ class FiniteDifferences(Backend):
         return 2 * int(M.dim)
 
     def value_and_gradient(self, f: Cost, M: Any) -> Callable[[Array], tuple[float, Array]]:  # noqa: D102
-        gradient = self.gradient(f, M)
-        return lambda p: (as_cost(f(p)), gradient(p))
+        cost = self.value(f)
+
+        def value_and_gradient(p: Array) -> tuple[float, Array]:
+            value = cost(p)
+            return value, self._gradient(cost, M, p, lambda: value)
+
+        return value_and_gradient
 
     def gradient(self, f: Cost, M: Any) -> Callable[[Array], Array]:  # noqa: D102
-        def gradient(p: Array) -> Array:
-            c = np.array([_quotient(*self._differences(lambda q: as_cost(f(q)), M, p, *s)) for s in self._steps(M, p)])
-            return M.get_vector(p, c.astype(p.real.dtype, copy=False))
+        cost = self.value(f)
+        return lambda p: self._gradient(cost, M, p, lambda: cost(p))
 
-        return gradient
+    def _gradient(self, cost: Callable[[Array], float], M: Any, p: Array, center: Callable[[], float]) -> Array:
+        c = [_derivative(cost, M, p, center, *step) for step in self._steps(M, p)]
+        return M.get_vector(p, np.array(c, dtype=p.real.dtype))
 
     def jacobian(self, r: Callable[[Any], Any], M: Any) -> Callable[[Array], tuple[Array, Array]]:  # noqa: D102
+        # r may hand out one buffer again and again, so what is kept is copied
+        residuals = lambda q: np.array(as_residuals(r(q)))
         hinted = False
 
         def jacobian(p: Array) -> tuple[Array, Array]:
             nonlocal hinted
-            values = as_residuals(r(p))
+            values = residuals(p)
             if not hinted:
                 hinted = True
                 hint_at_cost(M, len(values), M.dim)
             J = np.empty((len(values), M.dim), dtype=values.dtype)
-            # r may hand out one buffer again and again, so what is kept is copied
-            vector = lambda q: np.array(as_residuals(r(q)))
-            for i, s in enumerate(self._steps(M, p)):
-                J[:, i] = _quotient(*self._differences(vector, M, p, *s))
+            for i, step in enumerate(self._steps(M, p)):
+                J[:, i] = _derivative(residuals, M, p, lambda: values, *step)
             return values, J
 
         return jacobian
@@ -114,26 +122,23 @@ class FiniteDifferences(Backend):
                 largest = scale if self.scale else max(scale, 1.0)
                 yield X, power_of_two(relative * scale), power_of_two(relative * largest)
 
-    @staticmethod
-    def _differences(f: Callable[[Array], Any], M: Any, p: Array, X: Array, h: float, largest: float) -> Any:
-        retract = M.get_retraction(None)
-        while True:
-            plus, minus = f(retract(p, X, h)), f(retract(p, X, -h))
-            if h >= largest or not _silent(f, p, plus, minus):
-                return plus, minus, h
-            h = min(100.0 * h, largest)
 
-
-def _quotient(plus: Any, minus: Any, h: float) -> Any:
+def _derivative(
+    f: Callable[[Array], Any], M: Any, p: Array, center: Callable[[], Any], X: Array, h: float, largest: float
+) -> Any:
+    """Central difference along X with step h, enlarged up to ``largest`` where f hardly bends over it."""
+    retract = M.get_retraction(None)
+    eps = float(np.finfo(p.real.dtype).eps)
+    while True:
+        plus, minus = f(retract(p, X, h)), f(retract(p, X, -h))
+        if h >= 0.1 * largest:
+            break
+        bend, size = _size(plus + minus - 2.0 * center()), max(_size(plus), _size(minus))
+        best = eps ** (2.0 / 3.0) * size  # bend at the step that balances rounding and truncation
+        if not bend < max(0.01 * best, 4.0 * eps * size):
+            break
+        h = min(largest, h * (power_of_two(math.sqrt(best / bend)) if bend > 64.0 * eps * size else 128.0))
     return (plus - minus) / (2.0 * h)
-
-
-def _silent(f: Callable[[Array], Any], p: Array, plus: Any, minus: Any) -> bool:
-    """Whether the values at the three points differ by rounding only."""
-    noise = NOISE * np.finfo(p.real.dtype).eps * max(_size(plus), _size(minus))
-    if not _size(plus - minus) <= noise:
-        return False
-    return _size(plus - f(p)) <= noise
 
 
 def _size(value: Any) -> float:

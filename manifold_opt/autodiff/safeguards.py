@@ -18,8 +18,8 @@ from .values import as_cost, as_residuals
 __all__ = ["Comparison", "check_cost_gradient", "check_residual_jacobian", "compare_along"]
 
 RTOL = 1e-3  # a central difference at the right step is far better; a wrong derivative is far worse
-NOISE = 1e3  # units of rounding of the values that a difference may be off: sums and cancellation in the function
-FACTORS = (16.0, 1.0 / 16.0, 256.0, 1.0 / 256.0, 4096.0)  # further steps, in first steps
+NOISE = 100.0  # units of rounding of the values that a difference may be off: sums and cancellation in the function
+FACTORS = (4.0, 0.25, 16.0, 1.0 / 16.0, 256.0, 1.0 / 256.0, 4096.0)  # further steps, in first steps
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def compare_along(f: Callable[[Array], Array], expected: Array, M: Any, p: Array
     Returns
     -------
     Comparison
-        Mostly two calls of f where all agrees, 13 (25 near zero) where not.
+        Mostly two calls of f where all agrees, 17 (33 near zero) where not.
     """
     expected = np.asarray(expected, dtype=float)
     trials = _Trials(f, expected, M, p, X)
@@ -134,10 +134,11 @@ class _Trials:
             center = np.asarray(self.f(self.p), dtype=float)
             gap = np.abs(found - self.expected)
             kink = np.abs(sums - 2.0 * center) / h[:, None]
-            clear = np.isfinite(gap) & (noise <= 0.1 * gap) & (kink <= 0.1 * gap)
+            clear = np.isfinite(gap) & (noise <= 0.1 * gap)
             change = np.abs(found[1:] - found[:-1])
             stable = change <= 0.02 * np.minimum(gap[1:], np.abs(found[1:])) + noise[1:] + noise[:-1]
-            sure = clear[1:] & clear[:-1] & stable
+            smooth = (kink[:-1] <= 0.1 * gap[:-1]) | (kink[:-1] <= 0.5 * kink[1:])
+            sure = clear[1:] & clear[:-1] & stable & smooth
         wrong = self.open & sure.any(axis=0)
         best = np.take_along_axis(found, np.argmax(sure, axis=0)[None], axis=0)[0]
         return np.where(wrong, best, self.expected), self.expected, wrong, self.calls
@@ -188,7 +189,7 @@ def check_cost_gradient(
     X = gradient(p) if callable(gradient) else gradient
     if given:
         _check_tangent(M, p, X)
-    rng = np.random.default_rng(rng)
+    rng = np.random.default_rng(0 if rng is None else rng)
     cost = lambda q: np.array([as_cost(f(q))])
     directions = [_unit(M, p, rng) for _ in range(2)]
     expected = lambda E: np.array([float(M.inner(p, X, E))])
@@ -239,7 +240,7 @@ def check_residual_jacobian(
         When rows are wrong; the message says which, and the ratio found.
     """
     J = jacobian(p) if callable(jacobian) else jacobian
-    rng = np.random.default_rng(rng)
+    rng = np.random.default_rng(0 if rng is None else rng)
     c = rng.standard_normal(M.dim).astype(p.real.dtype)
     c /= max(float(np.linalg.norm(c)), np.finfo(c.dtype).tiny)
     expected = np.asarray(J @ c).reshape(-1)

@@ -42,10 +42,11 @@ def coordinate_scales(p: Array, V: Array) -> Array:
     Returns
     -------
     array of shape (k,)
-        Mean of |p| over the entries that move, weighted by their motion, per unit of motion; 1 where that is zero.
+        Mean of |p| over the entries that move, weighted by their motion, per unit of motion; 1 where that is zero, and
+        never below 1e-30, which keeps searches from there short.
     """
     A = np.abs(V).reshape(len(V), -1)
     motion = np.einsum("ij,ij->i", A, A)
     size = A @ np.abs(p).reshape(-1)
     ok = (size > 0.0) & (motion > 0.0) & np.isfinite(size)
-    return np.where(ok, size / np.where(ok, motion, 1.0), 1.0)
+    return np.where(ok, np.maximum(size / np.where(ok, motion, 1.0), 1e-30), 1.0)
