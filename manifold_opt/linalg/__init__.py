@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, is_numpy, namespace, transpose
+from manifold_opt.linalg.rotation import hat, rotation_log, rotation_log1p, skew_exp, vee
 from manifold_opt.linalg.rules import differentiable
 from manifold_opt.linalg.scalars import (
     angle_between,
@@ -20,6 +21,19 @@ from manifold_opt.linalg.scalars import (
     sinc_slope,
     sinhc,
     tsinc,
+)
+from manifold_opt.linalg.small import (
+    cholesky,
+    eigh,
+    lyapunov,
+    nearest_rotation,
+    orthonormalize,
+    polar,
+    qf,
+    qr_positive,
+    solve,
+    solve_triangular,
+    sylvester,
 )
 from manifold_opt.linalg.symmetric import (
     skew,
@@ -40,22 +54,37 @@ __all__ = [
     "atanc",
     "atanhc",
     "broadcast_batch",
+    "cholesky",
     "cosc",
     "coshc",
     "cotc",
     "differentiable",
+    "eigh",
     "expm1c",
+    "hat",
     "is_numpy",
     "log1pc",
+    "lyapunov",
     "namespace",
+    "nearest_rotation",
+    "orthonormalize",
+    "polar",
+    "qf",
+    "qr_positive",
+    "rotation_log",
+    "rotation_log1p",
     "safe_divide",
     "safe_sqrt",
     "sinc",
     "sinc_slope",
     "sinhc",
     "skew",
+    "skew_exp",
     "smat",
+    "solve",
+    "solve_triangular",
     "svec",
+    "sylvester",
     "sym",
     "symmetric_exp",
     "symmetric_inverse_sqrt",
@@ -63,4 +92,5 @@ __all__ = [
     "symmetric_sqrt",
     "transpose",
     "tsinc",
+    "vee",
 ]

@@ -1,4 +1,4 @@
-"""SciPy's LAPACK wrappers for single small matrices, loaded at the first use: importing scipy.linalg takes longer than all else."""
+"""SciPy's LAPACK wrappers, loaded at the first use: importing scipy.linalg takes longer than all else."""
 
 from __future__ import annotations
 

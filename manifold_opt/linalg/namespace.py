@@ -1,7 +1,7 @@
 """One formula, any array: the array namespace that a set of arguments calls for.
 
-NumPy arrays, autograd boxes, JAX arrays and tracers, and PyTorch tensors are told apart by the module of their type, which costs a
-dictionary look-up and imports nothing that the caller had not imported already.
+NumPy arrays, autograd boxes, JAX arrays and tracers, and PyTorch tensors are told apart by the module of
+their type, which costs a dictionary look-up and imports nothing that the caller had not imported already.
 """
 
 from __future__ import annotations
@@ -14,8 +14,22 @@ import numpy as np
 Array = Any
 """An array of any supported library; leading axes are batch axes."""
 
-_MODULES = {"autograd": "autograd.numpy", "jax": "jax.numpy", "jaxlib": "jax.numpy", "torch": "manifold_opt.linalg.torch_namespace"}
-_BY_TYPE: dict[type, Any] = {np.ndarray: np, float: np, int: np, bool: np, complex: np, list: np, tuple: np, type(None): np}
+_MODULES = {
+    "autograd": "autograd.numpy",
+    "jax": "jax.numpy",
+    "jaxlib": "jax.numpy",
+    "torch": "manifold_opt.linalg.torch_namespace",
+}
+_BY_TYPE: dict[type, Any] = {
+    np.ndarray: np,
+    float: np,
+    int: np,
+    bool: np,
+    complex: np,
+    list: np,
+    tuple: np,
+    type(None): np,
+}
 
 
 def namespace(*arrays: Array) -> Any:
@@ -44,7 +58,9 @@ def namespace(*arrays: Array) -> Any:
         if xp is np or xp is found:
             continue
         if found is not np:
-            raise TypeError(f"arrays of {found.__name__} and {xp.__name__} cannot be mixed; convert one of them first")
+            raise TypeError(
+                f"arrays of {found.__name__} and {xp.__name__} cannot be mixed; convert one of them first"
+            )
         found = xp
     return found
 
@@ -58,7 +74,7 @@ def _learn(kind: type) -> Any:
 
 
 def is_numpy(*arrays: Array) -> bool:
-    """Say whether every argument is exactly a NumPy array (the road with ``out=``, Python floats and raising checks)."""
+    """Say whether every argument is exactly a NumPy array (the road with ``out=`` and Python floats)."""
     for x in arrays:
         if type(x) is not np.ndarray:
             return False
@@ -81,16 +97,15 @@ def broadcast_batch(core: int, *arrays: Array) -> tuple[Array, ...]:
     if all(shape == shapes[0] for shape in shapes):
         return arrays
     batch = np.broadcast_shapes(*shapes)
-    ranks = len(batch)
-    return tuple(_expand(x, batch, core) if len(x.shape) - core < ranks or tuple(x.shape[:ranks]) != batch else x for x in arrays)
+    return tuple(
+        x if shape == batch else _expand(x, batch, core) for x, shape in zip(arrays, shapes, strict=True)
+    )
 
 
 def _expand(x: Array, batch: tuple[int, ...], core: int) -> Array:
     tail = tuple(x.shape[len(x.shape) - core :])
     missing = len(batch) + core - len(x.shape)
     x = x.reshape((1,) * missing + tuple(x.shape))
-    return x + np.zeros(batch + (1,) * len(tail), dtype=np.float16) if _is_box(x) else namespace(x).broadcast_to(x, batch + tail)
-
-
-def _is_box(x: Array) -> bool:
-    return namespace(x).__name__ == "autograd.numpy"
+    if namespace(x).__name__ == "autograd.numpy":  # its broadcast_to has no forward mode
+        return x + np.zeros(batch + (1,) * len(tail), dtype=np.float16)
+    return namespace(x).broadcast_to(x, batch + tail)

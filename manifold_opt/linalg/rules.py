@@ -1,7 +1,7 @@
 """Derivative rules of our own, stated once and handed to autograd, JAX and PyTorch on first use.
 
-A function with a rule gets plain arrays of its library and may branch on values under NumPy. Its rules are written in functions that
-have rules in turn, so second derivatives follow by themselves.
+A function with a rule gets plain arrays of its library and may branch on values under NumPy. Its rules are
+written in functions that have rules in turn, so second derivatives follow by themselves.
 """
 
 from __future__ import annotations
@@ -14,25 +14,30 @@ import numpy as np
 
 from manifold_opt.linalg.namespace import Array, namespace
 
+Function = Callable[..., Array]
 
-def differentiable(vjps: tuple[Callable[..., Array], ...], jvps: tuple[Callable[..., Array], ...]) -> Callable[[Callable[..., Array]], Any]:
+
+def differentiable(vjps: tuple[Function, ...], jvps: tuple[Function, ...]) -> Callable[[Function], Any]:
     """Give a function its derivative rules, one pair per positional array argument.
 
     Parameters
     ----------
     vjps : tuple of callable
-        ``vjps[i](G, value, *arguments, **keywords)`` returns the cotangent of argument i for the cotangent G of the value.
+        ``vjps[i](G, value, *arguments, **keywords)`` returns the cotangent of argument i for the cotangent G
+        of the value.
     jvps : tuple of callable
-        ``jvps[i](E, value, *arguments, **keywords)`` returns the derivative of the value along the direction E of argument i.
+        ``jvps[i](E, value, *arguments, **keywords)`` returns the derivative of the value along the direction
+        E of argument i.
 
     Returns
     -------
     callable
-        A decorator. The positional arguments of the function are arrays of one batch shape, its keywords constants.
+        A decorator. The positional arguments of the function are arrays of one batch shape, its keywords
+        constants.
     """
 
-    def decorate(forward: Callable[..., Array]) -> Callable[..., Array]:
-        bridges: dict[Any, Callable[..., Array]] = {np: forward}
+    def decorate(forward: Function) -> Function:
+        bridges: dict[Any, Function] = {np: forward}
 
         @functools.wraps(forward)
         def call(*arrays: Array, **keywords: Any) -> Array:
@@ -47,12 +52,12 @@ def differentiable(vjps: tuple[Callable[..., Array], ...], jvps: tuple[Callable[
     return decorate
 
 
-def _bridge_autograd(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callable[..., Array]:
+def _bridge_autograd(forward: Function, vjps: Any, jvps: Any) -> Function:
     from autograd.extend import defjvp, defvjp, primitive
 
     wrapped = primitive(forward)
 
-    def make_vjp(rule: Callable[..., Array]) -> Any:
+    def make_vjp(rule: Function) -> Any:
         return lambda value, *arrays, **keywords: lambda G: rule(G, value, *arrays, **keywords)
 
     defvjp(wrapped, *map(make_vjp, vjps))
@@ -60,19 +65,19 @@ def _bridge_autograd(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Cal
     return wrapped
 
 
-def _bridge_jax(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callable[..., Array]:
+def _bridge_jax(forward: Function, vjps: Any, jvps: Any) -> Function:
     import jax
     import jax.numpy as jnp
 
-    @functools.lru_cache(maxsize=None)
-    def specialize(items: tuple[tuple[str, Any], ...]) -> Callable[..., Array]:
+    @functools.cache
+    def specialize(items: tuple[tuple[str, Any], ...]) -> Function:
         keywords = dict(items)
         custom = jax.custom_jvp(lambda *arrays: forward(*arrays, **keywords))
 
         @custom.defjvp
         def rule(arrays: Any, tangents: Any) -> Any:
             value = custom(*arrays)
-            parts = [jvp(E, value, *arrays, **keywords) for jvp, E in zip(jvps, tangents)]
+            parts = [jvp(E, value, *arrays, **keywords) for jvp, E in zip(jvps, tangents, strict=True)]
             return value, functools.reduce(lambda x, y: x + y, parts)
 
         return custom
@@ -80,10 +85,10 @@ def _bridge_jax(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callable
     return lambda *arrays, **keywords: specialize(tuple(sorted(keywords.items())))(*map(jnp.asarray, arrays))
 
 
-def _bridge_torch(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callable[..., Array]:
+def _bridge_torch(forward: Function, vjps: Any, jvps: Any) -> Function:
     import torch
 
-    class Function(torch.autograd.Function):
+    class Rule(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, items: Any, *arrays: Any) -> Any:
             value = forward(*arrays, **dict(items))
@@ -93,20 +98,27 @@ def _bridge_torch(forward: Callable[..., Array], vjps: Any, jvps: Any) -> Callab
             return value
 
         @staticmethod
-        def backward(ctx: Any, G: Any) -> Any:  # type: ignore[override]  # one output, not *grads
+        def backward(ctx: Any, G: Any) -> Any:
             value, *arrays = ctx.saved_tensors
             needed = ctx.needs_input_grad[1:]
             return None, *(
-                rule(G, value, *arrays, **dict(ctx.items)) if need else None for rule, need in zip(vjps, needed)
+                rule(G, value, *arrays, **dict(ctx.items)) if need else None
+                for rule, need in zip(vjps, needed, strict=True)
             )
 
         @staticmethod
-        def jvp(ctx: Any, _: Any, *directions: Any) -> Any:  # type: ignore[override]
+        def jvp(ctx: Any, _: Any, *directions: Any) -> Any:
             value, *arrays = ctx.saved_tensors
-            parts = [rule(E, value, *arrays, **dict(ctx.items)) for rule, E in zip(jvps, directions) if E is not None]
+            parts = [
+                rule(E, value, *arrays, **dict(ctx.items))
+                for rule, E in zip(jvps, directions, strict=True)
+                if E is not None
+            ]
             return functools.reduce(lambda x, y: x + y, parts)
 
-    return lambda *arrays, **keywords: Function.apply(tuple(sorted(keywords.items())), *map(torch.as_tensor, arrays))
+    return lambda *arrays, **keywords: Rule.apply(
+        tuple(sorted(keywords.items())), *map(torch.as_tensor, arrays)
+    )
 
 
 _BRIDGES = {

@@ -1,8 +1,9 @@
 """Delicate scalar functions: quotients that are 0/0 or cancel at the origin.
 
-Each works elementwise on numbers and on arrays of any library. Below a threshold a Taylor polynomial replaces the quotient, and the
-quotient is then evaluated at a harmless argument (the "double where"), so values and derivatives of every order are finite and
-accurate everywhere. Where the quotient itself has no cancellation, NumPy arrays and floats use it down to zero.
+Each works elementwise on numbers and on arrays of any library. Below a threshold a Taylor polynomial replaces
+the quotient, and the quotient is then evaluated at a harmless argument (the "double where"), so values and
+derivatives of every order are finite and accurate everywhere. Where the quotient itself has no cancellation,
+NumPy arrays and floats use it down to zero.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ import numpy as np
 
 from manifold_opt.linalg.namespace import Array, namespace
 
-# Taylor coefficients in powers of t^2. Ten terms at |t| < 1 leave 1/21! = 2e-20; the inverse functions converge geometrically and
-# use |x| < 1/8, where ten terms leave (1/64)^10 = 1e-18.
+# Taylor coefficients in powers of t^2. Ten terms at |t| < 1 leave 1/21! = 2e-20; the inverse functions
+# converge geometrically and use |x| < 1/8, where ten terms leave (1/64)^10 = 1e-18.
 _SINC = [(-1) ** k / factorial(2 * k + 1) for k in range(10)]
 _SINC_SLOPE = [(-1) ** (k + 1) * 2 * (k + 1) / factorial(2 * k + 3) for k in range(10)]
 _COSC = [(-1) ** k / factorial(2 * k + 2) for k in range(10)]
 _TSINC = [(-1) ** k / factorial(2 * k + 3) for k in range(10)]
 _SINHC = [1 / factorial(2 * k + 1) for k in range(10)]
 _COSHC = [1 / factorial(2 * k + 2) for k in range(10)]
-# |B_2k| / (2k)! for k = 1, 2, ...: the series of (1 - (t/2) cot(t/2)) / t^2 (Abramowitz & Stegun 4.3.70), radius 2 pi
-_COTC = [1 / 12, 1 / 720, 1 / 30240, 1 / 1209600, 1 / 47900160, 691 / 1307674368000, 1 / 74724249600, 3617 / 10670622842880000,
-         43867 / 5109094217170944000, 174611 / 802857662698291200000]  # fmt: skip
+# (1 - (t/2) cot(t/2)) / t^2 has the coefficients |B_2k| / (2k)!, radius 2 pi (Abramowitz & Stegun 4.3.70, table 23.2)
+_BERNOULLI = [1 / 6, 1 / 30, 1 / 42, 1 / 30, 5 / 66, 691 / 2730, 7 / 6, 3617 / 510, 43867 / 798, 174611 / 330]
+_COTC = [b / factorial(2 * k + 2) for k, b in enumerate(_BERNOULLI)]
 _ATANHC = [1 / (2 * k + 1) for k in range(10)]
 _ATANC = [(-1) ** k / (2 * k + 1) for k in range(10)]
 _ASINC = [math.comb(2 * k, k) / (4**k * (2 * k + 1)) for k in range(10)]
@@ -105,7 +106,7 @@ def safe_divide(x: Array, y: Array, otherwise: Any = 0.0) -> Array:
 
 
 def safe_sqrt(x: Array) -> Array:
-    """Return the square root of the positive part of x, with derivative zero (not infinity) where x is zero or below."""
+    """Return the square root of the positive part of x, with derivative zero where x is not positive."""
     xp = namespace(x)
     if xp is np:
         return np.sqrt(np.maximum(x, 0.0))
@@ -116,18 +117,21 @@ def safe_sqrt(x: Array) -> Array:
 def angle_between(x: Array, y: Array) -> Array:
     """Return the angle between vectors along the last axis, in radians between 0 and pi.
 
-    The half-angle form 2 atan2(||y| x - |x| y|, ||y| x + |x| y|) keeps full relative accuracy from 0 to pi, where the arc cosine
-    of the inner product loses half of the digits.
+    The half-angle form 2 atan2(||y| x - |x| y|, ||y| x + |x| y|) keeps full relative accuracy from 0 to pi,
+    where the arc cosine of the inner product loses half of the digits.
 
     References
     ----------
-    W. Kahan, How futile are mindless assessments of roundoff in floating-point computation?, 2006, section 12.
+    W. Kahan, How futile are mindless assessments of roundoff in floating-point computation?, 2006, section
+    12.
     """
     xp = namespace(x, y)
     a = safe_sqrt(xp.sum(y * y, axis=-1))[..., None] * x
     b = safe_sqrt(xp.sum(x * x, axis=-1))[..., None] * y
     difference, total = a - b, a + b
-    return 2.0 * xp.arctan2(safe_sqrt(xp.sum(difference * difference, axis=-1)), safe_sqrt(xp.sum(total * total, axis=-1)))
+    return 2.0 * xp.arctan2(
+        safe_sqrt(xp.sum(difference * difference, axis=-1)), safe_sqrt(xp.sum(total * total, axis=-1))
+    )
 
 
 def horner(coefficients: Sequence[float], s: Array) -> Array:
@@ -138,8 +142,15 @@ def horner(coefficients: Sequence[float], s: Array) -> Array:
     return value
 
 
-def _quotient(t: Array, series: Sequence[float], limit: float, scalar: Callable[[float], float], name: str, even: bool = True) -> Array:
-    """f(t) / t for a library function f that is itself accurate near zero: the quotient is too, its derivatives are not."""
+def _quotient(
+    t: Array,
+    series: Sequence[float],
+    limit: float,
+    scalar: Callable[[float], float],
+    name: str,
+    even: bool = True,
+) -> Array:
+    """f(t) / t for a library function f accurate near zero: the quotient is too, its derivatives are not."""
     if type(t) is float:
         return scalar(t) / t if t else 1.0
     if type(t) is np.ndarray:
@@ -150,8 +161,10 @@ def _quotient(t: Array, series: Sequence[float], limit: float, scalar: Callable[
     return _blend(t, series, limit, lambda xp, x: getattr(xp, name)(x) / x, even)
 
 
-def _blend(t: Array, series: Sequence[float], limit: float, direct: Callable[[Any, Array], Array], even: bool = True) -> Array:
-    """The Taylor polynomial where abs(t) < limit, the direct formula elsewhere; each sees only arguments that suit it."""
+def _blend(
+    t: Array, series: Sequence[float], limit: float, direct: Callable[[Any, Array], Array], even: bool = True
+) -> Array:
+    """The Taylor polynomial where abs(t) < limit, else the direct formula; each sees arguments that suit it."""
     if isinstance(t, float):
         if abs(t) < limit:
             return float(horner(series, t * t if even else t))

@@ -1,16 +1,19 @@
 """Symmetric matrices: parts, coordinates, and functions of them with exact derivatives at repeated eigenvalues.
 
-A spectral function F(A) = V f(w) V' has the derivative V (f[w_i, w_j] * (V'EV)) V' with the divided differences of f
-(Daleckii and Krein), and the second derivative likewise with f[w_i, w_k, w_j]. The differences are evaluated by formulas without
-cancellation, so nothing happens where eigenvalues meet. The same code serves Hermitian matrices, and through exp(i x) the skew ones.
+A spectral function F(A) = V f(w) V' has the derivative V (f[w_i, w_j] * (V'EV)) V' with the divided
+differences of f (Daleckii and Krein), and the second derivative likewise with f[w_i, w_k, w_j]. The
+differences are evaluated by formulas without cancellation, so nothing happens where eigenvalues meet. The
+same code serves Hermitian matrices, and through exp(i x) the skew ones.
 
 References
 ----------
-N. J. Higham, Functions of Matrices, SIAM 2008, sections 3.2 and B.16. R. Bhatia, Matrix Analysis, 1997, section V.3.
+N. J. Higham, Functions of Matrices, SIAM 2008, sections 3.2 and B.16. R. Bhatia, Matrix Analysis, 1997,
+section V.3.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -48,9 +51,10 @@ def smat(c: Array) -> Array:
     """Symmetric matrices from their coordinates; the inverse of svec."""
     n = (math.isqrt(8 * c.shape[-1] + 1) - 1) // 2
     place, weight = _smat_table(n)
-    return (c * np.asarray(weight, dtype=c.dtype) if namespace(c) is np else c * namespace(c).asarray(weight, dtype=c.dtype))[..., place]
+    return (c * namespace(c).asarray(weight, dtype=c.dtype))[..., place]
 
 
+@functools.lru_cache(maxsize=64)
 def _smat_table(n: int) -> tuple[np.ndarray, np.ndarray]:
     place = np.empty((n, n), dtype=np.intp)
     rows, columns = np.tril_indices(n, -1)
@@ -79,10 +83,11 @@ def _expi_first(xp: Any, a: Array, b: Array) -> Array:
 
 
 def _exp_second(xp: Any, a: Array, b: Array, c: Array, unit: Any = 1.0) -> Array:
-    """Second divided difference of exp(unit x): a Taylor series about the mean for close arguments, else the definition.
+    """Second divided difference of exp(unit x): a Taylor series for close arguments, else the definition.
 
-    With the mean subtracted the series is sum_k unit^(k+2) h_k / (k + 2)!, h_k the complete homogeneous symmetric polynomials, which
-    follow h_k = -e_2 h_(k-2) + e_3 h_(k-3) from the elementary ones. The definition divides by the largest of the three gaps.
+    With the mean subtracted the series is sum_k unit^(k+2) h_k / (k + 2)!, h_k the complete homogeneous
+    symmetric polynomials, which follow h_k = -e_2 h_(k-2) + e_3 h_(k-3) from the elementary ones. The
+    definition divides by the largest of the three gaps.
     """
     first = _exp_first if unit == 1.0 else _expi_first
     low, high = xp.minimum(xp.minimum(a, b), c), xp.maximum(xp.maximum(a, b), c)
@@ -161,7 +166,9 @@ def second_derivative(V: Array, psi: Array, E: Array, H: Array) -> Array:
     xp = namespace(V, E, H)
     W = adjoint(V)
     E, H = W @ E @ V, W @ H @ V
-    middle = xp.einsum("...ikj,...ik,...kj->...ij", psi, E, H) + xp.einsum("...ikj,...ik,...kj->...ij", psi, H, E)
+    middle = xp.einsum("...ikj,...ik,...kj->...ij", psi, E, H) + xp.einsum(
+        "...ikj,...ik,...kj->...ij", psi, H, E
+    )
     return V @ middle @ W
 
 
@@ -190,8 +197,9 @@ def _derivative_forward(A: Array, E: Array, *, name: str) -> Array:
     return first_derivative(V, SPECTRAL[name].first(xp, *pairs(w)), E)
 
 
-# tr(G' D^2 F(A)[E, H]) is symmetric in G', E, H, and A is symmetric: every adjoint is the function itself on transposes.
-_function_derivative = differentiable(
+# tr(G' D^2 F(A)[E, H]) is symmetric in G', E, H, and A is symmetric: every adjoint is the function itself on
+# transposes.
+_function_derivative: Callable[..., Array] = differentiable(
     vjps=(
         lambda G, value, A, E, name: transpose(_function_second(A, transpose(G), E, name=name)),
         lambda G, value, A, E, name: _function_derivative(A, G, name=name),

@@ -1,0 +1,274 @@
+"""Factorizations and equations of small matrices, batched over leading axes, with their derivative rules.
+
+A single float64 or float32 matrix goes straight to LAPACK, where numpy.linalg would spend most of its time on
+checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from manifold_opt.linalg import lapack
+from manifold_opt.linalg.namespace import Array, namespace, transpose
+from manifold_opt.linalg.rules import differentiable
+from manifold_opt.linalg.symmetric import sym
+
+_DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+
+
+def _solve_forward(A: Array, B: Array) -> Array:
+    return namespace(A, B).linalg.solve(A, B)
+
+
+_solve: Callable[..., Array] = differentiable(
+    vjps=(
+        lambda G, X, A, B: -_solve(transpose(A), G) @ transpose(X),
+        lambda G, X, A, B: _solve(transpose(A), G),
+    ),
+    jvps=(lambda E, X, A, B: -_solve(A, E @ X), lambda E, X, A, B: _solve(A, E)),
+)(_solve_forward)
+
+
+def solve(A: Array, B: Array) -> Array:
+    """Solve A X = B for matrices B, with the derivatives of both modes (autograd's own has no forward mode)."""
+    return _solve(A, B)
+
+
+def _tril(A: Array, k: int) -> Array:
+    xp = namespace(A)
+    return A * xp.asarray(np.tri(A.shape[-2], A.shape[-1], k), dtype=A.dtype)
+
+
+# ------------------------------------------------------------------------------------------------------------
+def _half_lower(A: Array) -> Array:
+    return 0.5 * (_tril(A, 0) + _tril(A, -1))
+
+
+def _cholesky_vjp(G: Array, L: Array, A: Array) -> Array:
+    """Reverse of dL = L Phi(L^-1 dA L^-T), Phi the lower triangle with half its diagonal.
+
+    I. Murray, Differentiation of the Cholesky decomposition, arXiv:1602.07527, 2016, (10).
+    """
+    P = _half_lower(transpose(L) @ G)
+    return sym(solve_triangular(L, transpose(solve_triangular(L, transpose(P), adjoint=True)), adjoint=True))
+
+
+def _cholesky_jvp(E: Array, L: Array, A: Array) -> Array:
+    half = solve_triangular(L, sym(E))
+    return L @ _half_lower(solve_triangular(L, transpose(half)))
+
+
+def _cholesky_forward(A: Array) -> Array:
+    if type(A) is np.ndarray and A.ndim == 2 and A.dtype is _DOUBLE:
+        L, info = lapack.dpotrf(A, lower=1, clean=1)
+        if info:
+            raise np.linalg.LinAlgError(
+                f"matrix of shape {A.shape} is not positive definite (leading minor {info})"
+            )
+        return L
+    return namespace(A).linalg.cholesky(A)
+
+
+_cholesky = differentiable(vjps=(_cholesky_vjp,), jvps=(_cholesky_jvp,))(_cholesky_forward)
+
+
+def cholesky(A: Array) -> Array:
+    """Lower Cholesky factor of symmetric positive definite matrices.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        A ValueError; when a matrix is not positive definite (NumPy arrays only).
+    """
+    return _cholesky(A) if type(A) is np.ndarray else _cholesky(sym(A))
+
+
+def _triangular_forward(L: Array, B: Array, *, adjoint: bool) -> Array:
+    if type(L) is not np.ndarray or type(B) is not np.ndarray:
+        return _solve(transpose(L) if adjoint else L, B)
+    if L.ndim == 2 and B.ndim == 2 and L.dtype is _DOUBLE and B.dtype is _DOUBLE:
+        return lapack.dtrtrs(L, B, lower=1, trans=int(adjoint))[0]
+    if L.shape[-1] > 8:
+        return np.linalg.solve(transpose(L) if adjoint else L, B)
+    return _substitute(L, B, adjoint)
+
+
+def _substitute(L: np.ndarray, B: np.ndarray, adjoint: bool) -> np.ndarray:
+    """Substitution on all members of a batch at once; the loops are over the few rows of one matrix."""
+    n = L.shape[-1]
+    X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:], dtype=np.result_type(L, B))
+    for i in reversed(range(n)) if adjoint else range(n):
+        row = B[..., i, :]
+        for k in range(i + 1, n) if adjoint else range(i):
+            row = row - (L[..., k, i] if adjoint else L[..., i, k])[..., None] * X[..., k, :]
+        X[..., i, :] = row / L[..., i, i][..., None]
+    return X
+
+
+# X = L^-1 B: the cotangent of B is L^-T G, that of L is -tril(L^-T G X'); transposed for X = L^-T B.
+def _triangular_vjp(G: Array, X: Array, L: Array, B: Array, adjoint: bool) -> Array:
+    Y = solve_triangular(L, G, adjoint=not adjoint)
+    return -_tril(X @ transpose(Y) if adjoint else Y @ transpose(X), 0)
+
+
+def _triangular_jvp(E: Array, X: Array, L: Array, B: Array, adjoint: bool) -> Array:
+    E = _tril(E, 0)
+    return -solve_triangular(L, (transpose(E) if adjoint else E) @ X, adjoint=adjoint)
+
+
+_triangular = differentiable(
+    vjps=(_triangular_vjp, lambda G, X, L, B, adjoint: solve_triangular(L, G, adjoint=not adjoint)),
+    jvps=(_triangular_jvp, lambda E, X, L, B, adjoint: solve_triangular(L, E, adjoint=adjoint)),
+)(_triangular_forward)
+
+
+def solve_triangular(L: Array, B: Array, adjoint: bool = False) -> Array:
+    """Solve L X = B, or L' X = B with ``adjoint=True``, for lower triangular L; L and B have the same batch axes."""
+    return _triangular(L, B, adjoint=adjoint)
+
+
+# ------------------------------------------------------------------------------------------------------------
+def _qf_forward(A: Array) -> Array:
+    xp = namespace(A)
+    Q, R = xp.linalg.qr(A)
+    sign = xp.einsum("...ii->...i", R) < 0
+    one = xp.ones_like(R[..., 0, :])
+    return Q * xp.where(sign, -one, one)[..., None, :]
+
+
+def _qf_vjp(G: Array, Q: Array, A: Array) -> Array:
+    M = transpose(Q) @ G
+    R = transpose(Q) @ A
+    return transpose(_solve(R, transpose(Q @ _tril(M - transpose(M), -1) + G - Q @ M)))
+
+
+def _qf_jvp(E: Array, Q: Array, A: Array) -> Array:
+    R = transpose(Q) @ A
+    F = transpose(_solve(transpose(R), transpose(E)))
+    W = transpose(Q) @ F
+    below = _tril(W, -1)
+    return Q @ (below - transpose(below)) + F - Q @ W
+
+
+_qf = differentiable(vjps=(_qf_vjp,), jvps=(_qf_jvp,))(_qf_forward)
+
+
+def qf(A: Array) -> Array:
+    """Orthonormal factor of the QR decomposition with a positive diagonal of R (unique at full rank)."""
+    return _qf(A)
+
+
+def qr_positive(A: Array) -> tuple[Array, Array]:
+    """QR decomposition with a positive diagonal of the upper triangular factor, batched over leading axes."""
+    Q = qf(A)
+    R = transpose(Q) @ A
+    return Q, R - _tril(R, -1)
+
+
+def _polar_forward(A: Array) -> Array:
+    U, _, W = namespace(A).linalg.svd(A, full_matrices=False)
+    return U @ W
+
+
+def _polar_vjp(G: Array, Q: Array, A: Array) -> Array:
+    """From Q'dQ = Omega with S Omega + Omega S = Q'dA - dA'Q and (I - QQ') dQ = (I - QQ') dA S^-1, S = Q'A."""
+    M = transpose(Q) @ G
+    S = sym(transpose(Q) @ A)
+    Y = lyapunov(S, M - transpose(M))
+    return Q @ Y + transpose(_solve(S, transpose(G - Q @ M)))
+
+
+def _polar_jvp(E: Array, Q: Array, A: Array) -> Array:
+    W = transpose(Q) @ E
+    S = sym(transpose(Q) @ A)
+    return Q @ lyapunov(S, W - transpose(W)) + transpose(_solve(S, transpose(E - Q @ W)))
+
+
+_polar = differentiable(vjps=(_polar_vjp,), jvps=(_polar_jvp,))(_polar_forward)
+
+
+def polar(A: Array) -> Array:
+    """Nearest matrices with orthonormal columns: the factor Q of A = Q S, S symmetric positive definite, by the SVD."""
+    return _polar(A)
+
+
+def nearest_rotation(A: Array) -> Array:
+    """Nearest rotations in the Frobenius norm: polar factors with the last singular direction flipped where det A < 0.
+
+    References
+    ----------
+    S. Umeyama, Least-squares estimation of transformation parameters between two point patterns, PAMI 1991,
+    (43).
+    """
+    return _nearest_rotation(A)
+
+
+def _nearest_forward(A: Array) -> Array:
+    xp = namespace(A)
+    U, _, W = xp.linalg.svd(A, full_matrices=False)
+    sign = xp.where(
+        xp.linalg.det(U) * xp.linalg.det(W) < 0, -xp.ones_like(A[..., 0, 0]), xp.ones_like(A[..., 0, 0])
+    )
+    last = xp.asarray(np.arange(A.shape[-1]) == A.shape[-1] - 1)
+    return (U * xp.where(last, sign[..., None], xp.ones_like(sign)[..., None])[..., None, :]) @ W
+
+
+_nearest_rotation = differentiable(vjps=(_polar_vjp,), jvps=(_polar_jvp,))(_nearest_forward)
+
+
+def orthonormalize(A: Array) -> Array:
+    """One Newton-Schulz step A (3I - A'A) / 2 towards the polar factor: squares an error that is small.
+
+    References
+    ----------
+    N. J. Higham, Functions of Matrices, SIAM 2008, (8.20).
+    """
+    xp = namespace(A)
+    return A + 0.5 * (A @ (xp.eye(A.shape[-1], dtype=A.dtype) - transpose(A) @ A))
+
+
+# ------------------------------------------------------------------------------------------------------------
+def _sylvester_forward(A: Array, B: Array, C: Array) -> Array:
+    xp = namespace(A, B, C)
+    a, U = xp.linalg.eigh(A)
+    b, V = (a, U) if A is B else xp.linalg.eigh(B)
+    return U @ ((transpose(U) @ C @ V) / (a[..., :, None] + b[..., None, :])) @ transpose(V)
+
+
+_sylvester: Callable[..., Array] = differentiable(
+    vjps=(
+        lambda G, X, A, B, C: -sym(_sylvester(A, B, G) @ transpose(X)),
+        lambda G, X, A, B, C: -sym(transpose(X) @ _sylvester(A, B, G)),
+        lambda G, X, A, B, C: _sylvester(A, B, G),
+    ),
+    jvps=(
+        lambda E, X, A, B, C: -_sylvester(A, B, sym(E) @ X),
+        lambda E, X, A, B, C: -_sylvester(A, B, X @ sym(E)),
+        lambda E, X, A, B, C: _sylvester(A, B, E),
+    ),
+)(_sylvester_forward)
+
+
+def sylvester(A: Array, B: Array, C: Array) -> Array:
+    """Solve A X + X B = C for symmetric A and B whose eigenvalues have no zero sum, by diagonalizing both."""
+    return _sylvester(sym(A), sym(B), C)
+
+
+def lyapunov(S: Array, C: Array) -> Array:
+    """Solve S X + X S = C for symmetric S without opposite eigenvalues, by one eigendecomposition."""
+    S = sym(S)
+    return _sylvester(S, S, C)
+
+
+def eigh(A: Array) -> tuple[Array, Array]:
+    """Eigenvalues (ascending) and eigenvectors of symmetric matrices, without a derivative rule."""
+    if type(A) is np.ndarray and A.ndim == 2:
+        routine: Any = lapack.dsyevd if A.dtype is _DOUBLE else lapack.ssyevd if A.dtype is _SINGLE else None
+        if routine is not None:
+            w, V, info = routine(A)
+            if info == 0:
+                return w, V
+    return namespace(A).linalg.eigh(A)
