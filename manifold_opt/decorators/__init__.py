@@ -1,1 +1,52 @@
 """Watching a solver: states that wrap a state and print, record, call back or save on the way."""
+
+from .actions import (
+    At,
+    EntryChange,
+    Every,
+    IfEntry,
+    SolverWarning,
+    WarnIfCostIncreases,
+    WarnIfCostNotFinite,
+    WarnIfFieldIncreases,
+    WarnIfFieldNotFinite,
+    WarnIfGradientNormTooLarge,
+    WarnIfGradientNotFinite,
+    WarnIfStepsizeCollapsed,
+    WarnMessages,
+)
+from .base import StateDecorator, unwrap
+from .callback import CallbackState
+from .debug import DebugState
+from .decorate import decorate
+from .progress import ProgressState
+from .quantities import QUANTITIES, Quantity, UnknownQuantity, quantity_table
+from .record import RecordState, recorded
+
+__all__ = [
+    "QUANTITIES",
+    "At",
+    "CallbackState",
+    "DebugState",
+    "EntryChange",
+    "Every",
+    "IfEntry",
+    "ProgressState",
+    "Quantity",
+    "RecordState",
+    "SolverWarning",
+    "StateDecorator",
+    "UnknownQuantity",
+    "WarnIfCostIncreases",
+    "WarnIfCostNotFinite",
+    "WarnIfFieldIncreases",
+    "WarnIfFieldNotFinite",
+    "WarnIfGradientNormTooLarge",
+    "WarnIfGradientNotFinite",
+    "WarnIfStepsizeCollapsed",
+    "WarnMessages",
+    "decorate",
+    "quantity_table",
+    "recorded",
+    "unwrap",
+]

@@ -24,8 +24,10 @@ class Quantity:
     ----------
     about : str
         What it is.
-    read : callable
-        ``read(problem, state)`` with the innermost state, or a `Tracker` class for what needs the iteration before.
+    read : callable, optional
+        ``read(problem, state)`` with the innermost state.
+    tracker : type of Tracker, optional
+        Instead of ``read``, for what compares with the iteration before.
     format : str
         Format of a field in a debug line that names none, for example ``".2e"``.
     unit : str
@@ -34,10 +36,11 @@ class Quantity:
     """
 
     about: str
-    read: Callable[[Any, Any], Any]
+    read: Callable[[Any, Any], Any] | None = None
     format: str = ""
     unit: str = ""
     final: bool = False
+    tracker: type[Tracker] | None = None
 
 
 class Tracker:
@@ -149,7 +152,7 @@ class IterationTimeTracker(Tracker):
 QUANTITIES: dict[str, Quantity] = {
     "iteration": Quantity("iterations done, k", lambda problem, state: state.iteration, "d"),
     "cost": Quantity("cost f(p)", lambda problem, state: watched(state.evaluation, "cost"), ".8e"),
-    "cost_change": Quantity("cost minus that of the iteration before", CostChangeTracker, ".3e"),
+    "cost_change": Quantity("cost minus that of the iteration before", None, ".3e", tracker=CostChangeTracker),
     "gradient_norm": Quantity(
         "Riemannian norm of the gradient", lambda problem, state: watched(state.evaluation, "gradient_norm"), ".3e"
     ),
@@ -157,13 +160,15 @@ QUANTITIES: dict[str, Quantity] = {
         "Riemannian gradient, a stored tangent vector",
         lambda problem, state: watched(state.evaluation, "gradient"),
     ),
-    "gradient_change": Quantity("norm of the change of the transported gradient", GradientChangeTracker, ".3e"),
+    "gradient_change": Quantity(
+        "norm of the transported change of the gradient", tracker=GradientChangeTracker, format=".3e"
+    ),
     "point": Quantity("current point p", lambda problem, state: state.evaluation.point),
-    "change": Quantity("distance from the iterate before; 0 after a rejected step", ChangeTracker, ".3e"),
+    "change": Quantity("distance from the iterate before; 0 after a rejected step", None, ".3e", tracker=ChangeTracker),
     "stepsize": Quantity("step size t of the last accepted step", lambda problem, state: state.stepsize, ".3e"),
     "step_norm": Quantity("length of t X of the last accepted step", lambda problem, state: state.step_norm, ".3e"),
     "time": Quantity("time in the solver since the start", lambda problem, state: state.elapsed, ".3f", "s"),
-    "iteration_time": Quantity("time of the last iteration", IterationTimeTracker, ".3g", "s"),
+    "iteration_time": Quantity("time of the last iteration", None, ".3g", "s", tracker=IterationTimeTracker),
     "evaluations": Quantity(
         "calls of your functions by name, as `{evaluations[cost]}`", lambda problem, state: state.evaluations
     ),
@@ -180,20 +185,21 @@ class UnknownQuantity(ValueError):
 
 
 class Reader:
-    """How one quantity is read in one run; holds no functions but the user's own, so that it pickles."""
+    """How one quantity is read in one run; it holds no functions but the user's own, so that it pickles.
+
+    Parameters
+    ----------
+    source : str, callable or value with a method ``tracker``
+        Name of a quantity, a function ``(problem, state) -> value``, or a rule such as `EntryChange`.
+    """
 
     __slots__ = ("source", "tracker")
 
     def __init__(self, source: Any) -> None:
         self.source = source
         row = QUANTITIES.get(source) if isinstance(source, str) else None
-        tracks = row is not None and isinstance(row.read, type)
-        self.tracker: Any = row.read() if tracks else source.tracker() if hasattr(source, "tracker") else None  # type: ignore[union-attr, call-arg]  # tracks
-
-    @property
-    def final(self) -> bool:
-        """Whether the quantity is known at the end only."""
-        return isinstance(self.source, str) and self.source in QUANTITIES and QUANTITIES[self.source].final
+        make = row.tracker if row is not None else getattr(source, "tracker", None)
+        self.tracker: Tracker | None = None if make is None else make()
 
     def read(self, problem: Any, state: Any) -> Any:
         """Value now; ``state`` is the innermost."""
@@ -202,8 +208,19 @@ class Reader:
         return read(self.source, problem, state) if isinstance(self.source, str) else self.source(problem, state)
 
 
+def is_final(source: Any) -> bool:
+    """Whether the quantity is known at the end of a run only."""
+    return isinstance(source, str) and source in QUANTITIES and QUANTITIES[source].final
+
+
+def require(name: str, state: Any) -> None:
+    """Raise `UnknownQuantity`, naming the nearest, unless there is such a quantity; evaluates nothing."""
+    if not (name in QUANTITIES or _is_field(state, name) or _is_evaluated(state, name)):
+        raise UnknownQuantity(_suggestion(name, state))
+
+
 def read(name: str, problem: Any, state: Any) -> Any:
-    """Value of a quantity that needs no memory.
+    """Value of a quantity that compares nothing with the iteration before.
 
     Raises
     ------
@@ -212,14 +229,17 @@ def read(name: str, problem: Any, state: Any) -> Any:
     """
     row = QUANTITIES.get(name)
     if row is not None:
-        if isinstance(row.read, type):
-            raise UnknownQuantity(f"{name!r} compares two iterations and has no value by itself here.")
+        if row.read is None:
+            raise UnknownQuantity(f"{name!r} compares two iterations: it can be printed and recorded, not used here.")
         return row.read(problem, state)
     if _is_field(state, name):
         return getattr(state, name)
-    if hasattr(type(state.evaluation), name):
-        return watched(state.evaluation, name)
-    raise UnknownQuantity(_suggestion(name, state))
+    require(name, state)
+    return watched(state.evaluation, name)
+
+
+def _is_evaluated(state: Any, name: str) -> bool:
+    return not name.startswith("_") and isinstance(getattr(type(state.evaluation), name, None), property)
 
 
 def _is_field(state: Any, name: str) -> bool:

@@ -93,6 +93,8 @@ class StoppingCriterion:
     """
 
     bound_type: ClassVar[type[Bound]] = Bound
+    set_by_tolerance: ClassVar[bool] = False
+    """Whether the keyword ``tolerance=`` of a front function sets its field ``tolerance``."""
 
     @property
     def meaning(self) -> Status:

@@ -9,7 +9,6 @@ from typing import Any
 from .combine import StopWhenAny, _Combined, _Wrapping
 from .criterion import StoppingCriterion
 from .limits import StopAfter, StopAfterEvaluations, StopAfterIteration
-from .values import StopWhenGradientNormLess
 
 
 def edit(
@@ -32,7 +31,7 @@ def edit(
     max_time : float or datetime.timedelta, optional
         The same for `StopAfter`, in seconds.
     tolerance : float, optional
-        Tolerance of every `StopWhenGradientNormLess` in it.
+        Tolerance of every `StopWhenGradientNormLess` in it, and of what says ``set_by_tolerance`` of itself.
 
     Returns
     -------
@@ -70,12 +69,12 @@ def _set_or_add(criterion: StoppingCriterion, limit: StoppingCriterion) -> Stopp
 
 def _set_tolerance(criterion: StoppingCriterion, tolerance: float) -> StoppingCriterion:
     def changed(part: StoppingCriterion) -> StoppingCriterion:
-        return replace(part, tolerance=tolerance) if isinstance(part, StopWhenGradientNormLess) else part
+        return replace(part, tolerance=tolerance) if part.set_by_tolerance else part  # type: ignore[call-arg]  # has one
 
-    if not any(isinstance(part, StopWhenGradientNormLess) for part in leaves(criterion)):
+    if not any(part.set_by_tolerance for part in leaves(criterion)):
         names = ", ".join(dict.fromkeys(type(part).__name__ for part in leaves(criterion)))
         raise ValueError(
-            f"`tolerance` is the tolerance of the gradient norm, which {criterion!r} does not test (its parts: "
+            f"`tolerance` is that of the gradient norm or its like, which {criterion!r} does not test (its parts: "
             f"{names}): give the whole criterion by `stopping=`."
         )
     return _mapped(criterion, changed)

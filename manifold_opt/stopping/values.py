@@ -83,6 +83,7 @@ class StopWhenGradientNormLess(StoppingCriterion):
         ``np.inf`` every component must be small. Default 2, which is the Riemannian norm of the whole.
     """
 
+    set_by_tolerance = True
     tolerance: float = 1e-8
     norm: Any = None
     outer_norm: float | None = None
