@@ -4,86 +4,56 @@ The five ideas: a `Manifold` is where the unknown lives, an objective what is mi
 together, a state all that changes while a solver runs, and `solve` the loop that steps a state until its stopping
 criterion fires. Front functions such as `gradient_descent` and `levenberg_marquardt` set all of it up and return a
 `Result`.
+
+The public names are listed here, each under the room of the package that defines it, and are imported when first used:
+importing the package costs nothing, however many manifolds and solvers there are.
 """
 
 from __future__ import annotations
 
-from .core import Problem, Result, SolverState, Status, solve
-from .manifolds import (
-    Euclidean,
-    Manifold,
-    MissingOperation,
-    NotOnManifold,
-    NotTangent,
-    Sphere,
-)
-from .objectives import (
-    CachedObjective,
-    CostObjective,
-    CountedObjective,
-    Fused,
-    InPlace,
-    NonlinearLeastSquaresObjective,
-    ScaledObjective,
-)
-from .stopping import (
-    StopAfter,
-    StopAfterEvaluations,
-    StopAfterIteration,
-    StoppingCriterion,
-    StopWhenChangeLess,
-    StopWhenCostChangeLess,
-    StopWhenCostLess,
-    StopWhenCostNaN,
-    StopWhenEntryChangeLess,
-    StopWhenGradientChangeLess,
-    StopWhenGradientNormLess,
-    StopWhenIterateNaN,
-    StopWhenRelativeCostChangeLess,
-    StopWhenRelativeGradientNormLess,
-    StopWhenRelativeOffsetLess,
-    StopWhenSmallerOrEqual,
-    StopWhenStepNormLess,
-    StopWhenStepsizeLess,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0.dev0"
 
-__all__ = [
-    "CachedObjective",
-    "CostObjective",
-    "CountedObjective",
-    "Euclidean",
-    "Fused",
-    "InPlace",
-    "Manifold",
-    "MissingOperation",
-    "NonlinearLeastSquaresObjective",
-    "NotOnManifold",
-    "NotTangent",
-    "Problem",
-    "Result",
-    "ScaledObjective",
-    "SolverState",
-    "Sphere",
-    "Status",
-    "StopAfter",
-    "StopAfterEvaluations",
-    "StopAfterIteration",
-    "StopWhenChangeLess",
-    "StopWhenCostChangeLess",
-    "StopWhenCostLess",
-    "StopWhenCostNaN",
-    "StopWhenEntryChangeLess",
-    "StopWhenGradientChangeLess",
-    "StopWhenGradientNormLess",
-    "StopWhenIterateNaN",
-    "StopWhenRelativeCostChangeLess",
-    "StopWhenRelativeGradientNormLess",
-    "StopWhenRelativeOffsetLess",
-    "StopWhenSmallerOrEqual",
-    "StopWhenStepNormLess",
-    "StopWhenStepsizeLess",
-    "StoppingCriterion",
-    "solve",
-]
+_NAMES = {
+    "core": "Problem Result SolverState Status solve",
+    "manifolds": "Euclidean Manifold MissingOperation NotOnManifold NotTangent Sphere",
+    "objectives": """
+        CachedObjective CostObjective CountedObjective Fused InPlace NonlinearLeastSquaresObjective ScaledObjective
+    """,
+    "stopping": """
+        StopAfter StopAfterEvaluations StopAfterIteration StopWhenChangeLess StopWhenCostChangeLess StopWhenCostLess
+        StopWhenCostNaN StopWhenEntryChangeLess StopWhenGradientChangeLess StopWhenGradientNormLess StopWhenIterateNaN
+        StopWhenRelativeCostChangeLess StopWhenRelativeGradientNormLess StopWhenRelativeOffsetLess
+        StopWhenSmallerOrEqual StopWhenStepNormLess StopWhenStepsizeLess StoppingCriterion
+    """,
+}
+_ROOMS = ("autodiff", "datasets", "functions", "linalg", "testing")
+_ROOM_OF = {name: room for room, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted([*_ROOM_OF, *_ROOMS])
+
+if TYPE_CHECKING:
+    from . import autodiff, datasets, functions, linalg, testing
+    from .core import *
+    from .manifolds import *
+    from .objectives import *
+    from .stopping import *
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name in _ROOM_OF:
+        value = getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    elif name in _ROOMS:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Public names, imported or not."""
+    return sorted({*globals(), *__all__})

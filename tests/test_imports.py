@@ -42,6 +42,19 @@ def test_importing_loads_nothing_optional():
     assert found == []
 
 
+def test_the_solvers_load_nothing_optional():
+    code = "import manifold_opt as m, sys; [getattr(m, n) for n in m.__all__]; print(' '.join(sys.modules))"
+    loaded = run(code).split()
+    assert [name for name in NEVER if name in loaded] == []
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    import manifold_opt
+
+    with pytest.raises(AttributeError, match="Spere"):
+        manifold_opt.Spere  # noqa: B018
+
+
 def test_importing_is_quick():
     code = "import time; t = time.perf_counter(); import manifold_opt; print(time.perf_counter() - t)"
     assert min(float(run(code)) for _ in range(RUNS)) < SECONDS
