@@ -3,6 +3,19 @@
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
+from manifold_opt.manifolds.power import PowerManifold
+from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.sphere import Sphere
+from manifold_opt.manifolds.tangent_space import TangentSpace
 
-__all__ = ["Euclidean", "Manifold", "MissingOperation", "NotOnManifold", "NotTangent", "Sphere"]
+__all__ = [
+    "Euclidean",
+    "Manifold",
+    "MissingOperation",
+    "NotOnManifold",
+    "NotTangent",
+    "PowerManifold",
+    "ProductManifold",
+    "Sphere",
+    "TangentSpace",
+]

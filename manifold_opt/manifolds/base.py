@@ -144,7 +144,9 @@ class Manifold(ABC):
             raise unknown_name("operation", name, _OPERATIONS, repr(self))
         if own is not general:
             return True
-        return all(self.has(other) for other in _NEEDS[name]) if name in _NEEDS else True
+        if name in _NO_FALLBACK:
+            return False
+        return all(self.has(other) for other in _NEEDS.get(name, ()))
 
     def __repr__(self) -> str:
         """Class name with the fields; fields at their default are left out."""
@@ -377,7 +379,11 @@ class Manifold(ABC):
             return fallbacks.projected_frame(self, p)
         eye = np.eye(self.dim, dtype=real_dtype(p))
         units = eye.reshape((self.dim,) + (1,) * len(self._batch(p)) + (self.dim,))
-        return fallbacks.frame_last(self, self.get_vector(p, units), self._batch(p))
+        frame = self.get_vector(p, units)
+        whole = (self.dim, *self._batch(p), *self.vector_shape)
+        if tuple(frame.shape) != whole:
+            frame = namespace(frame).broadcast_to(frame, whole)
+        return fallbacks.frame_last(self, frame, self._batch(p))
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
         """The real coordinates ``(*batch, dim)`` of a tangent vector in a basis of the tangent space."""
@@ -474,11 +480,13 @@ class Manifold(ABC):
         """The radius of the ball at p on which a retraction (default: the exponential) is one to one."""
         return self.injectivity_radius
 
-    def max_step(self, p: Array, X: Array) -> float:
+    def max_step(self, p: Array, X: Array) -> Any:
         """The largest t worth trying along X: the injectivity radius over the length of X; ``inf`` where unknown."""
+        length = self.norm(p, X)
         radius = self.injectivity_radius_at(p) if self.has("injectivity_radius") else math.inf
-        length = np.max(self.norm(p, X))
-        return float(radius / length) if length > 0 else math.inf
+        if type(length) is float:
+            return radius / length if length > 0.0 else math.inf
+        return np.where(length > 0, radius / np.where(length > 0, length, 1.0), math.inf)
 
     # ------------------------------------------------------------------------------------------------ random
 
@@ -566,14 +574,11 @@ def safe_sqrt_of(value: Any) -> Any:
     return scalar(safe_sqrt(value))
 
 
-# What each fallback needs; an empty tuple: there is none.
+_NO_FALLBACK = frozenset(
+    ("exp", "log", "parallel_transport_to", "project_point", "injectivity_radius", "sectional_curvature_bounds")
+)
+# What other fallbacks need.
 _NEEDS: dict[str, tuple[str, ...]] = {
-    "exp": (),
-    "log": (),
-    "parallel_transport_to": (),
-    "project_point": (),
-    "injectivity_radius": (),
-    "sectional_curvature_bounds": (),
     "distance": ("log",),
     "squared_distance": ("distance",),
     "geodesic": ("exp",),

@@ -23,14 +23,14 @@ def frame_first(M: Any, basis: Array, batch: tuple[int, ...]) -> Array:
     """A basis ``(*batch, dim, *vector_shape)`` with its dim axis in front and the batch of `batch` axes behind it."""
     k = len(M.vector_shape)
     axis = basis.ndim - k - 1
-    front = np.moveaxis(np.asarray(basis), axis, 0)
+    front = namespace(basis).moveaxis(basis, axis, 0)
     missing = len(batch) - axis
-    return front.reshape((front.shape[0],) + (1,) * missing + front.shape[1:]) if missing > 0 else front
+    return front.reshape((front.shape[0],) + (1,) * missing + tuple(front.shape[1:])) if missing > 0 else front
 
 
 def frame_last(M: Any, frame: Array, batch: tuple[int, ...]) -> Array:
     """A frame ``(dim, *batch, *vector_shape)`` as a basis ``(*batch, dim, *vector_shape)``."""
-    return np.moveaxis(frame, 0, len(batch))
+    return namespace(frame).moveaxis(frame, 0, len(batch))
 
 
 def projected_frame(M: Any, p: Array) -> Array:
