@@ -28,7 +28,7 @@ class Problem:
         When ``objective`` is not an objective; a plain function must be wrapped.
     """
 
-    __slots__ = ("manifold", "objective", "_functions")
+    __slots__ = ("_functions", "manifold", "objective")
 
     def __init__(self, M: Any, objective: Objective) -> None:
         if not isinstance(objective, Objective):

@@ -31,7 +31,7 @@ class CostEvaluation(Evaluation):
     gradient_norm : float
     """
 
-    __slots__ = ("_cost", "_gradient", "_gradient_norm", "_euclidean_gradient", "_hessian_operator")
+    __slots__ = ("_cost", "_euclidean_gradient", "_gradient", "_gradient_norm", "_hessian_operator")
     quantities: ClassVar[tuple[str, ...]] = (
         "cost",
         "gradient",

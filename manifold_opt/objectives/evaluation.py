@@ -21,7 +21,7 @@ class Evaluation:
     ``functions`` is the run-time side of the objective and is not pickled: `attach` brings it back.
     """
 
-    __slots__ = ("functions", "point", "counts")
+    __slots__ = ("counts", "functions", "point")
     quantities: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, functions: Any, point: Any, counts: Counts) -> None:

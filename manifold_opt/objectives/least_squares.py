@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..linalg import namespace
 from .base import Objective, check_choice
 from .evaluation import Counts, Evaluation
 from .user_functions import FreshArrays, InPlace, calling_convention
@@ -40,7 +41,7 @@ class LeastSquaresEvaluation(Evaluation):
     gradient_norm : float
     """
 
-    __slots__ = ("_residuals", "_jacobian", "_cost", "_gradient_coordinates", "_gradient", "_gradient_norm")
+    __slots__ = ("_cost", "_gradient", "_gradient_coordinates", "_gradient_norm", "_jacobian", "_residuals")
     quantities: ClassVar[tuple[str, ...]] = (
         "residuals",
         "jacobian",
@@ -193,7 +194,7 @@ class LeastSquaresFunctions:
 class Buffers:
     """Memory for in-place residuals and Jacobians: two arrays of each circulate, however long the run."""
 
-    __slots__ = ("residuals", "jacobians")
+    __slots__ = ("jacobians", "residuals")
 
     def __init__(self) -> None:
         self.residuals: list[Any] = []
@@ -481,11 +482,10 @@ class _Binding:
 
 def _stacked(functions: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
     """One function that returns the values of all, raveled, one after the other."""
-    from ..linalg import namespace
+    return lambda p: raveled([f(p) for f in functions])
 
-    def residual(p: Any) -> Any:
-        values = [f(p) for f in functions]
-        xp = namespace(*values)
-        return xp.concatenate([xp.reshape(xp.asarray(value), (-1,)) for value in values])
 
-    return residual
+def raveled(values: list[Any]) -> Any:
+    """The numbers of several arrays of any library, one after the other."""
+    xp = namespace(*values)
+    return xp.concatenate([xp.reshape(value, (-1,)) for value in values])

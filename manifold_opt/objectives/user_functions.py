@@ -114,7 +114,7 @@ class FreshArrays:
         Of the buffers of an in-place function.
     """
 
-    __slots__ = ("function", "name", "shape", "inplace", "dtype", "_last", "_first")
+    __slots__ = ("_first", "_last", "dtype", "function", "inplace", "name", "shape")
 
     def __init__(
         self, function: Function, name: str, shape: tuple[int, ...] | None, inplace: bool = False, dtype: Any = float
@@ -124,6 +124,7 @@ class FreshArrays:
         self._first: Any = None
 
     def __call__(self, p: Any) -> Any:
+        """The function's array at p, checked."""
         if self.inplace:
             value = np.empty(self.shape or (), dtype=self.dtype)
             self.function(p, value)

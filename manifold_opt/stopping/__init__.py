@@ -13,6 +13,11 @@ from .changes import (
 from .combine import StopWhenAll, StopWhenAny, StopWhenIteration, StopWhenRepeated
 from .criterion import Bound, StoppingCriterion
 from .edit import edit
+from .least_squares import (
+    StopWhenDecreaseUnresolvable,
+    StopWhenRelativeOffsetLess,
+    StopWhenResidualAtRounding,
+)
 from .limits import StopAfter, StopAfterEvaluations, StopAfterIteration
 from .meaning import MEANING
 from .values import (
@@ -37,6 +42,7 @@ __all__ = [
     "StopWhenCostChangeLess",
     "StopWhenCostLess",
     "StopWhenCostNaN",
+    "StopWhenDecreaseUnresolvable",
     "StopWhenEntryChangeLess",
     "StopWhenGradientChangeLess",
     "StopWhenGradientNormLess",
@@ -44,7 +50,9 @@ __all__ = [
     "StopWhenIteration",
     "StopWhenRelativeCostChangeLess",
     "StopWhenRelativeGradientNormLess",
+    "StopWhenRelativeOffsetLess",
     "StopWhenRepeated",
+    "StopWhenResidualAtRounding",
     "StopWhenSmallerOrEqual",
     "StopWhenStepNormLess",
     "StopWhenStepsizeLess",

@@ -1,0 +1,209 @@
+r"""Damped linear least squares: minimize |r + J s|^2 + lam |D s|^2 over s, again and again for one J.
+
+A linear solver is a frozen value; ``bind()`` makes the run-time object that keeps a factorization and its memory:
+
+* ``factor(J)``: take a new matrix (an array, a SciPy sparse matrix, or a linear operator);
+* ``column_norms()``: Euclidean norms of the columns of J, for scaling;
+* ``projected_norm(r)``: norm of the projection of r onto the range of J;
+* ``solve(r, lam, scale)``: ``(s, J s)``, with D = diag(scale), or the identity for None.
+
+`DenseQR` never forms J'J, whose condition number is the square of that of J: a step for another lam costs a
+factorization of 2d rows only. `NormalEquations` does form it; it is for comparison, for methods defined by it, and
+for a solver of the user's own.
+
+References
+----------
+.. [1] J. J. Moré, The Levenberg-Marquardt algorithm: implementation and theory, LNM 630 (1978), section 3.
+.. [2] Å. Björck, Numerical Methods for Least Squares Problems, SIAM 1996, sections 2.2 and 2.7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import lapack
+
+
+def dense(J: Any) -> Any:
+    """J as an array: sparse matrices and linear operators are written out."""
+    if isinstance(J, np.ndarray):
+        return J
+    if hasattr(J, "toarray"):
+        return J.toarray()
+    return np.asarray(J @ np.eye(J.shape[1]))
+
+
+@dataclass(frozen=True)
+class DenseQR:
+    """Householder QR of [J r], then of the triangle with the damping below it; least squares by SVD where singular."""
+
+    def bind(self) -> _BoundQR:
+        """Run-time object."""
+        return _BoundQR()
+
+
+class _BoundQR:
+    """Keeps J, the triangle [R Q'r], and the buffers for both factorizations."""
+
+    __slots__ = ("_J", "_T", "_big", "_eps", "_geqrf", "_r", "_rank", "_small", "_trtrs")
+
+    def __init__(self) -> None:
+        self._J = self._r = self._T = self._big = self._small = None
+
+    def factor(self, J: Any) -> None:
+        """Take a new J. The work is done when the first r comes, which is factorized along."""
+        self._J, self._r = dense(J), None
+
+    def column_norms(self) -> Any:
+        """Norms of the columns of J."""
+        J = self._J
+        return np.sqrt(np.einsum("ij,ij->j", J, J))
+
+    def projected_norm(self, r: Any) -> float:
+        """|P r| for the orthogonal projection P onto the range of J."""
+        T = self._triangle(r)
+        d = T.shape[1] - 1
+        c = T[:d, d]
+        if self._rank is not None:
+            U, w, _ = np.linalg.svd(T[:d, :d], full_matrices=False)
+            c = U[:, w > self._rank * w[0]].T @ c if w[0] > 0.0 else c[:0]
+        return math.sqrt(c.dot(c))
+
+    def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
+        """Minimizer s of |r + J s|^2 + lam |D s|^2, and J s."""
+        T = self._triangle(r)
+        k, n = T.shape
+        d = n - 1
+        B = self._small
+        if B is None or B.shape != (k + d, n) or B.dtype != T.dtype:
+            B = self._small = np.zeros((k + d, n), T.dtype, order="F")
+        B[:k] = T
+        B[k:] = 0.0
+        root = math.sqrt(lam)
+        # the diagonal of the lower block: in column-major memory every (k + d + 1)-th number from the k-th on
+        diagonal = B.reshape(-1, order="F")[k : k + d * (k + d + 1) : k + d + 1]
+        diagonal[:] = root if scale is None else root * scale
+        R, _, _, _ = self._geqrf(B)
+        pivots = np.abs(R[:d, :d].diagonal())
+        if pivots.min() <= d * self._eps * pivots.max():
+            s = -_least_norm(T[:, :d], T[:, d], diagonal)
+        else:
+            s = -self._trtrs(R[:d, :d], R[:d, d])[0]
+        return s, self._J @ s
+
+    def _triangle(self, r: Any) -> Any:
+        """[R Q'r], the upper triangle of the QR factorization of [J r] without its last row."""
+        if r is self._r:
+            return self._T
+        J = self._J
+        m, d = J.shape
+        A = self._big
+        if A is None or A.shape != (m, d + 1) or A.dtype != J.dtype:
+            A = self._big = np.empty((m, d + 1), J.dtype, order="F")
+            single = A.dtype == np.float32
+            self._geqrf = lapack.sgeqrf if single else lapack.dgeqrf
+            self._trtrs = lapack.strtrs if single else lapack.dtrtrs
+            self._eps = float(np.finfo(A.dtype).eps)
+        A[:, :d] = J
+        A[:, d] = r
+        # 32 columns at a time is LAPACK's block; its default workspace would make it work column by column
+        R, _, _, info = self._geqrf(A, lwork=32 * (d + 1), overwrite_a=1)
+        if not math.isfinite(R[0, 0]) or info != 0:
+            raise np.linalg.LinAlgError("the Jacobian is not finite")
+        k = min(m, d)
+        self._T = np.triu(R[:k])
+        diagonal = np.abs(self._T[:, :d].diagonal())
+        tolerance = max(m, d) * self._eps
+        self._rank = tolerance if k == d and diagonal.min() <= tolerance * diagonal.max() else None
+        self._r = r
+        return self._T
+
+
+def _least_norm(R: Any, c: Any, damping: Any) -> Any:
+    """Least-squares solution of smallest norm of [R; diag(damping)] x = [c; 0]."""
+    A = np.vstack([R, np.diag(damping)])
+    b = np.concatenate([c, np.zeros(len(damping), R.dtype)])
+    return np.linalg.lstsq(A, b, rcond=None)[0]
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """The system (J'J + lam D^2) s = -J'r, solved as it stands.
+
+    Parameters
+    ----------
+    solve : callable, optional
+        ``solve(A, b) -> x`` with A x = b for the symmetric A. Default: Cholesky, and a symmetric indefinite
+        factorization where A is not positive definite (`solve_symmetric`).
+    """
+
+    solve: Callable[[Any, Any], Any] | None = None
+
+    def bind(self) -> _BoundNormal:
+        """Run-time object."""
+        return _BoundNormal(self.solve or solve_symmetric)
+
+
+class _BoundNormal:
+    """Keeps J and J'J, so that a rejected step does not form it again."""
+
+    __slots__ = ("_A", "_J", "_solve")
+
+    def __init__(self, solve: Callable[[Any, Any], Any]) -> None:
+        self._solve = solve
+        self._J = self._A = None
+
+    def factor(self, J: Any) -> None:
+        """Take a new J."""
+        self._J = J if hasattr(J, "tocsr") else dense(J)
+        A = self._J.T @ self._J
+        self._A = A.toarray() if hasattr(A, "toarray") else A
+
+    def column_norms(self) -> Any:
+        """Norms of the columns of J."""
+        return np.sqrt(np.diagonal(self._A))
+
+    def projected_norm(self, r: Any) -> float:
+        """|P r|, from g' (J'J)^+ g with g = J'r."""
+        g = self._J.T @ r
+        return math.sqrt(max(float(g @ np.linalg.lstsq(self._A, g, rcond=None)[0]), 0.0))
+
+    def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
+        """Minimizer s, and J s."""
+        A = self._A.copy()
+        A.reshape(-1)[:: A.shape[0] + 1] += lam if scale is None else lam * scale * scale
+        s = -np.asarray(self._solve(A, self._J.T @ r))
+        return s, self._J @ s
+
+
+def solve_symmetric(A: Any, b: Any) -> Any:
+    """Solve A x = b for a symmetric A: by Cholesky if positive definite, else by Bunch-Kaufman.
+
+    Parameters
+    ----------
+    A : array of shape (d, d)
+        Only its upper triangle is read.
+    b : array of shape (d,)
+
+    Returns
+    -------
+    array of shape (d,)
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        When A is singular or not finite.
+    """
+    if not np.isfinite(A).all() or not np.isfinite(b).all():
+        raise np.linalg.LinAlgError("the normal equations are not finite")
+    _, x, info = lapack.dposv(A, b)
+    if info != 0:
+        _, _, x, info = lapack.dsysv(A, b)
+    if info != 0:
+        raise np.linalg.LinAlgError("the normal equations are singular: raise the damping")
+    return x

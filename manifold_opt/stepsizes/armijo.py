@@ -1,0 +1,167 @@
+r"""Backtracking until the cost has decreased enough (Armijo 1966), with a first trial that rarely needs it.
+
+Along c(t) = retract(p, X, t) the step t is accepted when f(c(t)) <= f(p) + s t <grad f(p), X>. The sufficient decrease
+s = 0.3 and the contraction 0.5 are the pair that failed least in trials on 16 problems; the customary s = 1e-4 lets
+useless long steps pass.
+
+The first trial is the step of Barzilai and Borwein (1988), <S, S> / <S, Y>, with S the last step and Y the change of
+the gradient, both at the new point: S is transported there, and <S, Y> only needs the slope of f along it at both
+ends. It is the exact line search of the *previous* direction on a quadratic, and makes steepest descent about as fast
+as conjugate gradients. Where the curvature is not positive the last step is doubled.
+
+Near a minimizer the decrease drowns in the rounding of f: where the expected one is below 10 eps |f|, the step is
+judged by the gradient instead (the approximate Wolfe condition of Hager and Zhang 2005, section 4), one gradient per
+trial; when that fails too, rounding prevents further progress.
+
+References
+----------
+.. [1] L. Armijo, Pacific J. Math. 16 (1966), 1-3.
+.. [2] J. Barzilai and J. Borwein, IMA J. Numer. Anal. 8 (1988), 141-148.
+.. [3] W. Hager and H. Zhang, SIAM J. Optim. 16 (2005), 170-192.
+.. [4] B. Iannazzo and M. Porcelli, IMA J. Numer. Anal. 38 (2018), 495-517, section 3 (on manifolds).
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+from ..core.status import Status
+from .base import BoundStepSize, StepSize, check_positive
+
+INITIAL_GUESSES = ("barzilai-borwein", "last", "constant")
+
+# Beyond this many contractions by 1/2 no step of a double is left.
+_MAX_TRIALS = 64
+# DESIGN: that many non-finite trials in a row are the function's fault.
+_MAX_NONFINITE = 30
+# Trials judged by the gradient before rounding is blamed.
+_MAX_GRADIENT_TRIALS = 5
+
+
+@dataclass(frozen=True)
+class ArmijoLinesearch(StepSize):
+    """Backtracking line search with sufficient decrease.
+
+    Parameters
+    ----------
+    initial : float
+        First trial of the first iteration.
+    sufficient_decrease : float
+        Fraction of the decrease promised by the slope that must be realized, in (0, 1).
+    contraction : float
+        Factor between trials, in (0, 1).
+    initial_guess : {"barzilai-borwein", "last", "constant"}
+        First trial of later iterations: the Barzilai-Borwein step (or twice the last one), twice the last accepted
+        step, or always ``initial``.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is outside its interval.
+    """
+
+    _: KW_ONLY
+    initial: float = 1.0
+    sufficient_decrease: float = 0.3
+    contraction: float = 0.5
+    initial_guess: str = "barzilai-borwein"
+
+    uses_cost: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_positive("initial", self.initial)
+        for name in ("sufficient_decrease", "contraction"):
+            value = getattr(self, name)
+            if not 0.0 < value < 1.0:
+                raise ValueError(f"`{name}` must be between 0 and 1, both excluded; got {value!r}.")
+        if self.initial_guess not in INITIAL_GUESSES:
+            choices = ", ".join(map(repr, INITIAL_GUESSES))
+            raise ValueError(f"`initial_guess` must be one of {choices}; got {self.initial_guess!r}.")
+
+    def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundStepSize:
+        """Run-time object; its memory is the last accepted step."""
+        return _BoundArmijo(self) if previous is None else previous
+
+
+class _BoundArmijo(BoundStepSize):
+    """Keeps the base point, direction, slope and length of the last accepted step."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self, rule: ArmijoLinesearch) -> None:
+        super().__init__(rule)
+        self._last: tuple[Any, Any, float, float] | None = None
+
+    def search(self, problem: Any, state: Any, X: Any, slope: float, length: float) -> Any:
+        if not slope < 0.0:
+            return self._fail(
+                Status.LINE_SEARCH_FAILED, f"the direction is not one of descent: its slope is {slope:.3g}."
+            )
+        rule, e = self.rule, state.evaluation
+        p, f0, retract, counts = e.point, e.cost, state.retract, state.evaluations
+        t = self._guess(problem.manifold, state, length)
+        if t * length > state.safe_length:
+            t = min(t, problem.manifold.max_step(p, X))
+        rounding = 10.0 * state.eps * abs(f0)
+        nonfinite = judged = 0
+        for _ in range(_MAX_TRIALS):
+            candidate = problem.evaluate(retract(p, X, t), counts)
+            f = candidate.cost
+            decrease = -t * slope
+            if decrease < rounding:
+                judged += 1
+                if f <= f0 + rounding and self._gradient_accepts(state, e, candidate, X, slope):
+                    return self._accepted(e, candidate, t, X, slope, length)
+                if judged == _MAX_GRADIENT_TRIALS:
+                    return self._fail(
+                        Status.ROUND_OFF,
+                        f"the expected decrease {decrease:.1e} is below the rounding of the cost {f0:.6g}, and the "
+                        "gradient does not decrease either: rounding prevents further progress.",
+                    )
+            elif f <= f0 - rule.sufficient_decrease * decrease:
+                return self._accepted(e, candidate, t, X, slope, length)
+            if not f - f == 0.0:
+                nonfinite += 1
+                if nonfinite == _MAX_NONFINITE:
+                    return self._fail(
+                        Status.BAD_FUNCTION, f"the cost was not finite at {nonfinite} trial points in a row."
+                    )
+            else:
+                nonfinite = 0
+            t *= rule.contraction
+        return self._fail(
+            Status.LINE_SEARCH_FAILED,
+            f"no decrease of the cost along a descent direction after {_MAX_TRIALS} trials, down to a step of length "
+            f"{t * length:.1e}.",
+        )
+
+    def _guess(self, M: Any, state: Any, length: float) -> float:
+        rule = self.rule
+        if self._last is None or rule.initial_guess == "constant":
+            return rule.initial
+        start, X, slope, last_length = self._last
+        t = self.stepsize
+        if rule.initial_guess == "last":
+            return 2.0 * t
+        e = state.evaluation
+        p = e.point
+        change = M.inner(p, e.gradient, state.transport(start, X, p)) - slope
+        if change <= 0.0:
+            return 2.0 * t
+        step = t * last_length * last_length / change
+        return step if step - step == 0.0 else 2.0 * t
+
+    def _gradient_accepts(self, state: Any, e: Any, candidate: Any, X: Any, slope: float) -> bool:
+        """Approximate Wolfe condition, together with a gradient that has not grown so that this ends."""
+        norm = candidate.gradient_norm
+        if not norm < e.gradient_norm:
+            return False
+        q = candidate.point
+        end = candidate.functions.manifold.inner(q, candidate.gradient, state.transport(e.point, X, q))
+        return end <= (2.0 * self.rule.sufficient_decrease - 1.0) * slope
+
+    def _accepted(self, e: Any, candidate: Any, t: float, X: Any, slope: float, length: float) -> Any:
+        self.stepsize = t
+        self._last = (e.point, X, slope, length)
+        return candidate
