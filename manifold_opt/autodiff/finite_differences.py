@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -78,7 +79,8 @@ class FiniteDifferences(Backend):
 
     def gradient(self, f: Cost, M: Any) -> Callable[[Array], Array]:  # noqa: D102
         cost = self.value(f)
-        return lambda p: self._gradient(cost, M, p, lambda: cost(p))
+        # the value at p is needed only where a step is in doubt, and then once
+        return lambda p: self._gradient(cost, M, p, functools.cache(lambda: cost(p)))
 
     def _gradient(self, cost: Callable[[Array], float], M: Any, p: Array, center: Callable[[], float]) -> Array:
         c = [_derivative(cost, M, p, center, *step) for step in self._steps(M, p)]
