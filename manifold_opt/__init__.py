@@ -18,10 +18,18 @@ __version__ = "0.1.0.dev0"
 
 _NAMES = {
     "core": "Problem Result SolverState Status solve",
-    "manifolds": "Euclidean Manifold MissingOperation NotOnManifold NotTangent Sphere",
+    "manifolds": """
+        Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations Sphere
+        SymmetricPositiveDefinite TangentSpace
+    """,
     "objectives": """
         CachedObjective CostObjective CountedObjective Fused InPlace NonlinearLeastSquaresObjective ScaledObjective
     """,
+    "solvers": """
+        AdachiOkunoTakeda FixedDamping GradientDescentState LevenbergMarquardtState Nielsen gradient_descent
+        levenberg_marquardt minimize_residuals
+    """,
+    "stepsizes": "ArmijoLinesearch ConstantLength DecreasingLength",
     "stopping": """
         StopAfter StopAfterEvaluations StopAfterIteration StopWhenChangeLess StopWhenCostChangeLess StopWhenCostLess
         StopWhenCostNaN StopWhenEntryChangeLess StopWhenGradientChangeLess StopWhenGradientNormLess StopWhenIterateNaN
@@ -39,6 +47,8 @@ if TYPE_CHECKING:
     from .core import *
     from .manifolds import *
     from .objectives import *
+    from .solvers import *
+    from .stepsizes import *
     from .stopping import *
 
 
