@@ -15,8 +15,10 @@ from .actions import (
     WarnIfStepsizeCollapsed,
     WarnMessages,
 )
+from .archive import CheckpointError
 from .base import StateDecorator, unwrap
 from .callback import CallbackState
+from .checkpoint import Checkpoint, CheckpointState
 from .debug import DebugState
 from .decorate import decorate
 from .progress import ProgressState
@@ -27,6 +29,9 @@ __all__ = [
     "QUANTITIES",
     "At",
     "CallbackState",
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointState",
     "DebugState",
     "EntryChange",
     "Every",

@@ -85,13 +85,26 @@ class DebugState(StateDecorator):
     A solver used as the subsolver of another prints while its parent's iteration is one that prints.
     """
 
-    __slots__ = ("active", "due", "ended", "lines", "printed", "readers", "rules", "trackers", "watches", "writer")
+    __slots__ = (
+        "active",
+        "due",
+        "ended",
+        "lines",
+        "parent",
+        "printed",
+        "readers",
+        "rules",
+        "trackers",
+        "watches",
+        "writer",
+    )
 
     def __init__(self, state: Any, debug: Any, *, file: Any = None) -> None:
         super().__init__(state)
         self.rules = parse_debug(debug)
         self.writer = Writer(file)
         self.active = True
+        self.parent = False
         self.watches = [rule.action for rule in self.rules if rule.place == "watch"]
         self.lines = tuple(rule for rule in self.rules if rule.place == "iteration")
         self._forget()
@@ -109,6 +122,7 @@ class DebugState(StateDecorator):
         if not self.readers:
             self._find_quantities()
         self.ended = False
+        self.parent = hasattr(self.core, "subsolver")
         self._watch(problem)
         self._print(problem, "start")
         if self.printed != self.core.iteration:
@@ -119,9 +133,8 @@ class DebugState(StateDecorator):
         coming = self.core.iteration + 1 >= self.due
         if coming and self.active:
             self._print(problem, "before")
-        subsolver = getattr(self.core, "subsolver", None)
-        if subsolver is not None:
-            self._activate(subsolver, coming)
+        if self.parent:
+            self._activate(self.core.subsolver, coming)
         self.inner.step(problem)
         if self.trackers or self.watches:
             self._watch(problem)

@@ -138,6 +138,19 @@ class RecordState(StateDecorator):
         self._forget()
         return super().reset(p)
 
+    def memory(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the record."""
+        trackers = {name: reader.tracker for name, reader in self.readers.items() if reader.tracker is not None}
+        return {"series": self.series, "recorded_at": self.recorded_at, "trackers": trackers}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Continue a record kept by `memory`; the state must have been filled before."""
+        self.series, self.recorded_at = memory["series"], memory["recorded_at"]
+        self._find_quantities()
+        for name, tracker in memory["trackers"].items():
+            self.readers[name].tracker = tracker
+        self.trackers = [reader.tracker for reader in self.readers.values() if reader.tracker is not None]
+
     def _find_quantities(self) -> None:
         for source in self.sources.values():
             if isinstance(source, str):
