@@ -50,7 +50,19 @@ class DenseQR:
 class _BoundQR:
     """Keeps J, the triangle [R Q'r], and the buffers for both factorizations."""
 
-    __slots__ = ("_J", "_T", "_big", "_eps", "_geqrf", "_r", "_rank", "_small", "_trtrs")
+    __slots__ = (
+        "_J",
+        "_T",
+        "_big",
+        "_deficient",
+        "_eps",
+        "_geqrf",
+        "_r",
+        "_small",
+        "_small_diagonal",
+        "_triu",
+        "_trtrs",
+    )
 
     def __init__(self) -> None:
         self._J = self._r = self._T = self._big = self._small = None
@@ -62,39 +74,42 @@ class _BoundQR:
     def column_norms(self) -> Any:
         """Norms of the columns of J."""
         J = self._J
-        return np.sqrt(np.einsum("ij,ij->j", J, J))
+        return np.sqrt(np.add.reduce(J * J))
 
     def projected_norm(self, r: Any) -> float:
         """|P r| for the orthogonal projection P onto the range of J."""
         T = self._triangle(r)
-        d = T.shape[1] - 1
-        c = T[:d, d]
-        if self._rank is not None:
-            U, w, _ = np.linalg.svd(T[:d, :d], full_matrices=False)
-            c = U[:, w > self._rank * w[0]].T @ c if w[0] > 0.0 else c[:0]
+        c = T[:, -1]
+        if self._deficient:
+            U, w, _ = np.linalg.svd(T[:, :-1], full_matrices=False)
+            c = U[:, w > max(self._J.shape) * self._eps * w[0]].T @ c
         return math.sqrt(c.dot(c))
 
     def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
         """Minimizer s of |r + J s|^2 + lam |D s|^2, and J s."""
         T = self._triangle(r)
-        k, n = T.shape
-        d = n - 1
-        B = self._small
-        if B is None or B.shape != (k + d, n) or B.dtype != T.dtype:
-            B = self._small = np.zeros((k + d, n), T.dtype, order="F")
-        B[:k] = T
-        B[k:] = 0.0
+        k, d = T.shape[0], T.shape[1] - 1
+        B = self._stacked(T)
         root = math.sqrt(lam)
-        # the diagonal of the lower block: in column-major memory every (k + d + 1)-th number from the k-th on
-        diagonal = B.reshape(-1, order="F")[k : k + d * (k + d + 1) : k + d + 1]
-        diagonal[:] = root if scale is None else root * scale
-        R, _, _, _ = self._geqrf(B)
-        pivots = np.abs(R[:d, :d].diagonal())
-        if pivots.min() <= d * self._eps * pivots.max():
-            s = -_least_norm(T[:, :d], T[:, d], diagonal)
+        damping = self._small_diagonal
+        damping[:] = root if scale is None else root * scale
+        R = self._geqrf(B, lwork=32 * (d + 1))[0][:d]
+        if _singular(R, d * self._eps):
+            s = -_least_norm(T[:k, :d], T[:, d], damping)
         else:
-            s = -self._trtrs(R[:d, :d], R[:d, d])[0]
-        return s, self._J @ s
+            s = -self._trtrs(R[:, :d], R[:, d])[0]
+        return s, self._J.dot(s)
+
+    def _stacked(self, T: Any) -> Any:
+        """[T; D 0], in memory whose lower block stays zero but for its diagonal."""
+        k, n = T.shape
+        B = self._small
+        if B is None or B.shape != (k + n - 1, n) or B.dtype != T.dtype:
+            B = self._small = np.zeros((k + n - 1, n), T.dtype, order="F")
+            # column-major: the diagonal of the lower block is every (k + n)-th number from the k-th on
+            self._small_diagonal = B.reshape(-1, order="F")[k : k + (n - 1) * (k + n) : k + n]
+        B[:k] = T
+        return B
 
     def _triangle(self, r: Any) -> Any:
         """[R Q'r], the upper triangle of the QR factorization of [J r] without its last row."""
@@ -104,24 +119,32 @@ class _BoundQR:
         m, d = J.shape
         A = self._big
         if A is None or A.shape != (m, d + 1) or A.dtype != J.dtype:
-            A = self._big = np.empty((m, d + 1), J.dtype, order="F")
-            single = A.dtype == np.float32
-            self._geqrf = lapack.sgeqrf if single else lapack.dgeqrf
-            self._trtrs = lapack.strtrs if single else lapack.dtrtrs
-            self._eps = float(np.finfo(A.dtype).eps)
+            A = self._allocate(m, d, J.dtype)
         A[:, :d] = J
         A[:, d] = r
         # 32 columns at a time is LAPACK's block; its default workspace would make it work column by column
-        R, _, _, info = self._geqrf(A, lwork=32 * (d + 1), overwrite_a=1)
-        if not math.isfinite(R[0, 0]) or info != 0:
+        R = self._geqrf(A, lwork=32 * (d + 1), overwrite_a=1)[0]
+        if not math.isfinite(R[0, 0]):
             raise np.linalg.LinAlgError("the Jacobian is not finite")
-        k = min(m, d)
-        self._T = np.triu(R[:k])
-        diagonal = np.abs(self._T[:, :d].diagonal())
-        tolerance = max(m, d) * self._eps
-        self._rank = tolerance if k == d and diagonal.min() <= tolerance * diagonal.max() else None
+        T = self._T = R[: min(m, d)] * self._triu
+        self._deficient = m >= d and _singular(T, m * self._eps)
         self._r = r
-        return self._T
+        return T
+
+    def _allocate(self, m: int, d: int, dtype: Any) -> Any:
+        A = self._big = np.empty((m, d + 1), dtype, order="F")
+        single = A.dtype == np.float32
+        self._geqrf = lapack.sgeqrf if single else lapack.dgeqrf
+        self._trtrs = lapack.strtrs if single else lapack.dtrtrs
+        self._eps = float(np.finfo(dtype).eps)
+        self._triu = np.triu(np.ones((min(m, d), d + 1), dtype))
+        return A
+
+
+def _singular(R: Any, tolerance: float) -> bool:
+    """Whether the diagonal of a triangle spans more than the precision; numbers of Python, being few."""
+    pivots = [abs(x) for x in R.diagonal().tolist()]
+    return min(pivots) <= tolerance * max(pivots)
 
 
 def _least_norm(R: Any, c: Any, damping: Any) -> Any:

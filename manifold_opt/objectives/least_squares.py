@@ -86,7 +86,8 @@ class LeastSquaresEvaluation(Evaluation):
     def gradient_coordinates(self) -> Any:
         """J'r, the coordinates of the Riemannian gradient."""
         if self._gradient_coordinates is None:
-            self._gradient_coordinates = self.jacobian.T @ self.residuals
+            J, r = self.jacobian, self.residuals
+            self._gradient_coordinates = r.dot(J) if type(J) is np.ndarray else J.T @ r
         return self._gradient_coordinates
 
     @property

@@ -86,7 +86,7 @@ class LevenbergMarquardtState(SolverState):
         When a parameter of the damping is outside its interval, or both ``damping`` and parameters are given.
     """
 
-    transient: ClassVar[tuple[str, ...]] = ("retract", "_damping", "_solver", "_factored", "_norms")
+    transient: ClassVar[tuple[str, ...]] = ("retract", "_damping", "_solver", "_factored", "_norms", "_offset")
 
     def __init__(
         self,
@@ -127,6 +127,7 @@ class LevenbergMarquardtState(SolverState):
         self.first_residual_norm = math.nan
         self.nonfinite_trials = 0
         self._factored: Any = None
+        self._offset: float | None = None
 
     # what can be read
 
@@ -154,8 +155,11 @@ class LevenbergMarquardtState(SolverState):
     @property
     def relative_offset(self) -> float:
         """|P r| / |r| with P the projection onto the range of J: 0 at a stationary point, at most 1."""
-        norm = self.residual_norm
-        return self._solver_here().projected_norm(self.evaluation.residuals) / norm if norm > 0.0 else 0.0
+        solver = self._solver_here()
+        if self._offset is None:
+            norm = self.residual_norm
+            self._offset = solver.projected_norm(self.evaluation.residuals) / norm if norm > 0.0 else 0.0
+        return self._offset
 
     @property
     def residual_rounding(self) -> float:
@@ -202,10 +206,7 @@ class LevenbergMarquardtState(SolverState):
         X = problem.manifold.get_vector(p, s)
         candidate = problem.evaluate(self.retract(p, X), self.evaluations)
         Ds = s if scale is None else scale * s
-        r, q = e.residuals, candidate.residuals
-        # the difference of squares, without the cancellation of a difference of costs
-        actual = 0.5 * float((r - q).dot(r + q))
-        trial = Trial(actual, float(Js.dot(Js)), lam * float(Ds.dot(Ds)))
+        trial = Trial(_decrease(e, candidate), float(Js.dot(Js)), lam * float(Ds.dot(Ds)))
         length = math.sqrt(s.dot(s))
         if not math.isfinite(candidate.cost):
             return self._not_finite(trial)
@@ -245,10 +246,8 @@ class LevenbergMarquardtState(SolverState):
         if not small and self._damping.value <= _LARGEST_DAMPING:
             return
         undamped = 0.5 * (self.relative_offset * self.residual_norm) ** 2
-        if trial.predicted >= 0.5 * undamped:
-            self.fail(
-                Status.CONVERGED, f"The Gauss-Newton step of length {length:.1e} is below the rounding of the point."
-            )
+        if trial.predicted >= 0.5 * undamped or undamped <= 4.0 * self.eps * self.evaluation.cost:
+            self.fail(Status.CONVERGED, f"The step of length {length:.1e} is below the rounding of the point.")
         else:
             message = (
                 f"No step decreases the cost, down to a length of {length:.1e}, although the model promises "
@@ -276,12 +275,21 @@ class LevenbergMarquardtState(SolverState):
             self._solver.factor(e.jacobian)
             self._norms = self._solver.column_norms()
             self._damping.renew(self._norms)
-            self._factored = e
+            self._factored, self._offset = e, None
         return self._solver
 
     def _column_norms(self) -> Any:
         self._solver_here()
         return self._norms
+
+
+def _decrease(e: Any, candidate: Any) -> float:
+    """f(e) - f(candidate), from the factors of the difference of squares where the difference of costs cancels."""
+    decrease = e.cost - candidate.cost
+    if abs(decrease) > 1e-3 * e.cost:
+        return decrease
+    r, q = e.residuals, candidate.residuals
+    return 0.5 * float((r - q).dot(r + q))
 
 
 def _policy(damping: Damping | None, **parameters: Any) -> Damping:
