@@ -12,7 +12,7 @@ import numpy as np
 
 from ..linalg import Array
 from .backend import Backend, Cost, cannot, hint_at_cost
-from .steps import coordinate_scales, power_of_two, relative_step
+from .steps import coordinate_scales, power_of_two, relative_step, scale_along
 from .values import as_residuals
 
 __all__ = ["FiniteDifferences", "hessian_by_differences"]
@@ -184,7 +184,7 @@ def hessian_by_differences(
             length = float(M.norm(p, X))
             if length == 0.0:
                 return M.zero_vector(p)
-            scale = float(coordinate_scales(p, M.storage_vector(p, X / length)[None])[0])
+            scale = scale_along(p, M.storage_vector(p, X / length))
             h = power_of_two(base * (scale if scale > floor else 1.0))
             q, o = retract(p, X, h / length), retract(p, X, -h / length)
             Y = transport(q, gradient(q), p) - transport(o, gradient(o), p)

@@ -16,7 +16,10 @@ import numpy as np
 
 from ..linalg import Array
 
-__all__ = ["coordinate_scales", "relative_step"]
+__all__ = ["coordinate_scales", "power_of_two", "relative_step", "scale_along"]
+
+
+LEAST = 1e-30  # smaller scales would make searches for the right step long
 
 
 def relative_step(dtype: Any, power: float = 1.0 / 3.0) -> float:
@@ -27,6 +30,14 @@ def relative_step(dtype: Any, power: float = 1.0 / 3.0) -> float:
 def power_of_two(h: float) -> float:
     """Nearest power of two, in ratio."""
     return 2.0 ** round(math.log2(h))
+
+
+def scale_along(p: Array, V: Array) -> float:
+    """Scale of motion along one direction; see `coordinate_scales`."""
+    A = np.abs(V).reshape(-1)
+    motion = float(A.dot(A))
+    size = float(A.dot(np.abs(p).reshape(-1)))
+    return max(size / motion, LEAST) if motion > 0.0 and 0.0 < size < math.inf else 1.0
 
 
 def coordinate_scales(p: Array, V: Array) -> Array:
@@ -49,4 +60,4 @@ def coordinate_scales(p: Array, V: Array) -> Array:
     motion = np.einsum("ij,ij->i", A, A)
     size = A @ np.abs(p).reshape(-1)
     ok = (size > 0.0) & (motion > 0.0) & np.isfinite(size)
-    return np.where(ok, np.maximum(size / np.where(ok, motion, 1.0), 1e-30), 1.0)
+    return np.where(ok, np.maximum(size / np.where(ok, motion, 1.0), LEAST), 1.0)
