@@ -30,19 +30,23 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 numpydoc_show_class_members = False
+autosummary_generate = False
+
+
+# What keeps its markup in a docstring: literals, names of objects and *emphasis*.
+MARKUP = re.compile(r"(``.*?``|:\w+:`[^`]*`|`[^`]*`_?|(?<![\w\\*])\*{1,2}\w(?:[^*]*[\w.])?\*{1,2}(?![\w*]))")
 
 
 def plain_text(app, what, name, obj, options, lines):
     """Docstrings are plain text: |r| is a norm and p* a point there, not reStructuredText markup."""
-    literal = re.compile(r"(``.*?``|`[^`]*`)")
     for i, line in enumerate(lines):
-        if line.lstrip().startswith((">>>", "...", "..")):
+        if line.lstrip().startswith((">>>", "...", "..", "* ")):
             continue
-        parts = literal.split(line)
-        parts[::2] = [re.sub(r"(?<!\\)\|", r"\\|", part) for part in parts[::2]]
+        parts = MARKUP.split(line)
+        parts[::2] = [re.sub(r"(?<!\\)([|*])", r"\\\1", part) for part in parts[::2]]
         lines[i] = "".join(parts)
 
 
 def setup(app):
-    """Register the hook ahead of numpydoc's."""
-    app.connect("autodoc-process-docstring", plain_text, priority=400)
+    """Register the hook behind numpydoc's, which also brings in the docstrings of properties."""
+    app.connect("autodoc-process-docstring", plain_text, priority=600)
