@@ -192,10 +192,10 @@ def run_fit_rotation(options: argparse.Namespace) -> int:
     # The closed form decides which of the critical points is meant; Levenberg-Marquardt confirms and polishes it.
     R, t = functions.kabsch(a, b, weights, translation=options.rigid)
     result = levenberg_marquardt(M, problem.residual, M.join(R, t) if options.rigid else R, jacobian=problem.jacobian)
-    R, t = M.split(result.point) if options.rigid else (result.point, None)
-    distances = np.linalg.norm(a @ R.T + (0.0 if t is None else t) - b, axis=1)
+    R, t = M.split(result.point) if options.rigid else (result.point, np.zeros(a.shape[1]))
+    distances = np.linalg.norm(a @ R.T + t - b, axis=1)
     heading = {"manifold": repr(M), "points": len(a), "largest_distance": float(distances.max())}
-    answers = {"rotation": R} if t is None else {"rotation": R, "translation": t}
+    answers = {"rotation": R, "translation": t} if options.rigid else {"rotation": R}
     return _finish(options, heading, result, answers)
 
 

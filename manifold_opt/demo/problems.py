@@ -163,13 +163,14 @@ def geodesic_of_cities() -> Outcome:
     regression = functions.GeodesicRegression(Sphere(2), cities.longitudes / (np.pi / 2), cities.points)
     M = regression.manifold
     result = levenberg_marquardt(M, regression.residual, regression.start(), record=WATCHED)
+    p, q = result.point
     return Outcome(
         "geodesic regression of 50 cities on longitude",
         repr(M),
         "levenberg_marquardt",
         result,
         "derivative by Jacobi fields",
-        independent.regression_stationarity(*result.point, regression.t, cities.points),
+        independent.regression_stationarity(p, q, regression.t, cities.points),
         {"cities": cities, "geodesic": regression.predict(result.point, np.linspace(-2.0, 2.0, 400))},
     )
 
