@@ -155,8 +155,8 @@ def load(path: Path, problem: Any, state: Any, rules: Any) -> None:
         raise damaged(path, ValueError("it holds no state"))
     if text["format"] != FORMAT:
         raise CheckpointError(
-            f"the checkpoint {path} has format {text['format']}, this version reads {FORMAT}: delete it to start afresh, "
-            "or name another."
+            f"the checkpoint {path} has format {text['format']}, this version reads {FORMAT}: delete it to start "
+            "afresh, or name another."
         )
     try:
         _compare(path, text, core, problem, rules)

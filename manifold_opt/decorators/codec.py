@@ -175,11 +175,12 @@ class Encoder:
         if not isinstance(reduced, tuple):
             raise CannotStore(f"`{path}`, a {type(value).__qualname__}, is not data.")
         make, args, *rest = reduced
+        name = getattr(make, "__name__", "")
         state, listed, pairs = (*rest, None, None, None)[:3]
         if make is copyreg.__newobj__ and len(args) == 1:  # type: ignore[attr-defined]  # documented in PEP 307
             node: dict[str, Any] = {"object": self._class(type(value), path)}
-        elif CALLED.get(getattr(make, "__name__", "")) is make:
-            node = {"call": make.__name__, "args": self.encode(args, path)}
+        elif name in CALLED and CALLED[name] is make:
+            node = {"call": name, "args": self.encode(args, path)}
         else:
             raise CannotStore(
                 f"`{path}`, a {type(value).__qualname__}, is not data. A solver names what can be made anew in "

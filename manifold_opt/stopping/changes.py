@@ -250,7 +250,7 @@ class StopWhenEntryChangeLess(AcceptedStepCriterion):
         change = self.distance(problem, state, old, new)
         if not change < self.threshold:
             return None
-        return _changed(f"`{self.field}`", change, self.threshold, state)
+        return _changed(f"The quantity `{self.field}`", change, self.threshold, state)
 
 
 @dataclass(frozen=True, repr=False)
@@ -300,4 +300,4 @@ def _changed(what: str, change: float, limit: float, state: Any) -> str:
 def _small_step(what: str, value: float, tolerance: float, state: Any) -> str | None:
     if math.isnan(value) or not value < tolerance:
         return None
-    return f"The {what} in iteration {state.iteration} is {shown(value, tolerance)}, less than {tolerance!r}."
+    return f"The {what} is {shown(value, tolerance)} in iteration {state.iteration}, less than {tolerance!r}."

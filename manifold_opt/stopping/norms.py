@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..manifolds import PowerManifold, ProductManifold
+
 
 def check_norm(rule: Any) -> None:
     """Raise unless the fields ``norm`` and ``outer_norm`` of a rule make sense (and not both are given)."""
@@ -50,8 +52,8 @@ def distance_size(rule: Any, M: Any, p: Any, q: Any) -> float:
 
 def component_norms(M: Any, p: Any, X: Any) -> Any:
     """Riemannian norms of the components of X, on a product or power manifold; of X itself elsewhere."""
-    if hasattr(M, "split_vector"):
-        factors = zip(M.manifolds, M.split(p), M.split_vector(X), strict=True)
-        return np.concatenate([np.ravel(component_norms(N, q, Y)) for N, q, Y in factors])
-    base = getattr(M, "manifold", M)
-    return np.atleast_1d(base.norm(p, X))
+    if isinstance(M, ProductManifold):
+        parts = zip(M.factors, M.split(p), M.split_vector(X), strict=True)
+        return np.concatenate([np.ravel(component_norms(N, q, Y)) for (_, N), q, Y in parts])
+    base = M.manifold if isinstance(M, PowerManifold) else M
+    return np.ravel(base.norm(p, X))

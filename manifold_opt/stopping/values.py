@@ -189,4 +189,4 @@ class StopWhenSmallerOrEqual(StoppingCriterion):
         now = read(self.field, problem, state)
         if now is None or not np.all(np.less_equal(now, self.value)):
             return None
-        return f"`{self.field}` is {now}, at most {self.value!r}."
+        return f"The quantity `{self.field}` is {now}, at most {self.value!r}."
