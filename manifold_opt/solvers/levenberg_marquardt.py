@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 # a scaled damping beyond this moves the point by less than any rounding
 _LARGEST_DAMPING = 1e32
 _MAX_NONFINITE = 30
+# relative decreases of the cost below this many eps are taken for rounding
+_ROUNDING = 100.0
 
 
 class LevenbergMarquardtState(SolverState):
@@ -117,7 +119,7 @@ class LevenbergMarquardtState(SolverState):
         return (
             StopAfterIteration(500)
             | StopWhenRelativeOffsetLess(1e-9)
-            | StopWhenDecreaseUnresolvable(4.0)
+            | StopWhenDecreaseUnresolvable()
             | StopWhenResidualAtRounding()
         )
 
@@ -163,10 +165,20 @@ class LevenbergMarquardtState(SolverState):
 
     @property
     def residual_rounding(self) -> float:
-        """Size of the residuals that the rounding of the point explains."""
-        p, norms = self.evaluation.point, self._column_norms()
-        scale = math.sqrt(norms.dot(norms)) * math.sqrt(abs(np.vdot(p, p)))
-        return max(4.0 * self.eps * scale, self.eps**2 * self.first_residual_norm)
+        """Size of the residuals that the rounding of the point explains, an estimate."""
+        e = self.evaluation
+        norms, size = self._column_norms(), np.abs(e.point)
+        bound = 4.0 * self.eps * math.sqrt(norms.dot(norms) * float(np.vdot(size, size)))
+        if self.residual_norm <= bound:
+            # column by column, so that a large variable does not stand for the small ones
+            M = e.functions.manifold
+            basis = np.abs(M.embed_vector(e.point, M.get_basis(e.point)))
+            bound = (
+                4.0
+                * self.eps
+                * float(np.linalg.norm(norms * np.tensordot(basis, np.abs(M.embed_point(e.point)), size.ndim)))
+            )
+        return max(bound, self.eps**2 * self.first_residual_norm)
 
     # the algorithm
 
@@ -211,9 +223,7 @@ class LevenbergMarquardtState(SolverState):
         if not math.isfinite(candidate.cost):
             return self._not_finite(trial)
         self.nonfinite_trials = 0
-        if damping.rule.guarded and 0.5 * self.relative_offset**2 <= 50.0 * self.eps:
-            self._refine(candidate, length)
-        elif damping.judge(trial):
+        if damping.judge(trial) or (damping.rule.guarded and self._improves_gradient(candidate)):
             self._take(candidate, length)
         else:
             self._reject(problem, candidate, length, trial)
@@ -225,18 +235,16 @@ class LevenbergMarquardtState(SolverState):
             self.stepsize, self.step_norm = 1.0, length
             old.release()
 
-    def _refine(self, candidate: Any, length: float) -> None:
-        """Judge a step by the relative offset where the cost cannot tell; ends when that does not fall any more."""
+    def _improves_gradient(self, candidate: Any) -> bool:
+        """Judge a step by the relative offset where the cost cannot tell."""
         e, offset = self.evaluation, self.relative_offset
-        if candidate.cost <= e.cost * (1.0 + 100.0 * self.eps) and math.isfinite(candidate.gradient_norm):
-            solver = self.linear_solver.bind()
-            solver.factor(candidate.jacobian)
-            norm = math.sqrt(2.0 * candidate.cost)
-            if norm == 0.0 or solver.projected_norm(candidate.residuals) / norm < 0.9 * offset:
-                self._take(candidate, length)
-                return
-        self.last_step_successful = False
-        self._damping.grow()
+        if offset**2 > _ROUNDING * self.eps or candidate.cost > e.cost * (1.0 + _ROUNDING * self.eps):
+            return False
+        if not math.isfinite(candidate.gradient_norm):
+            return False
+        solver = self.linear_solver.bind()
+        solver.factor(candidate.jacobian)
+        return solver.projected_norm(candidate.residuals) < 0.9 * offset * math.sqrt(2.0 * candidate.cost)
 
     def _reject(self, problem: Any, candidate: Any, length: float, trial: Trial) -> None:
         self.last_step_successful = False
@@ -245,8 +253,9 @@ class LevenbergMarquardtState(SolverState):
         small = length <= 4.0 * self.eps * math.sqrt(abs(np.vdot(p, p)))
         if not small and self._damping.value <= _LARGEST_DAMPING:
             return
-        undamped = 0.5 * (self.relative_offset * self.residual_norm) ** 2
-        if trial.predicted >= 0.5 * undamped or undamped <= 4.0 * self.eps * self.evaluation.cost:
+        cost = self.evaluation.cost
+        undamped = self.relative_offset**2 * cost
+        if trial.predicted >= 0.5 * undamped or undamped <= _ROUNDING * self.eps * cost:
             self.fail(Status.CONVERGED, f"The step of length {length:.1e} is below the rounding of the point.")
         else:
             message = (

@@ -53,7 +53,7 @@ class StopWhenDecreaseUnresolvable(StoppingCriterion):
     """
 
     meaning: ClassVar[Status] = Status.CONVERGED
-    factor: float = 4.0
+    factor: float = 100.0
 
     def __post_init__(self) -> None:
         check_tolerance(self, "factor")
