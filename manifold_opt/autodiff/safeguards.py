@@ -243,7 +243,8 @@ def check_residual_jacobian(
     WrongDerivative, LostDerivative
         When rows are wrong; the message says which, and the ratio found.
     """
-    J = jacobian(p) if callable(jacobian) else jacobian
+    # SciPy's operators are callable, too
+    J = jacobian(p) if callable(jacobian) and not hasattr(jacobian, "shape") else jacobian
     E = next(_directions(M, p, rng))
     c = M.get_coordinates(p, E)
     expected = np.asarray(J @ c).reshape(-1)
