@@ -92,7 +92,7 @@ def draw_cities(cities: Any, mean: np.ndarray, geodesic: np.ndarray) -> Figure:
     ax.scatter(np.degrees(cities.longitudes), np.degrees(cities.latitudes), s=cities.populations / 4e5, color="C0")
     ax.plot(*np.degrees([np.arctan2(mean[1], mean[0]), np.arcsin(mean[2])]), "r*", markersize=14, label="Fréchet mean")
     for i in np.argsort(-cities.populations)[:12]:
-        where = np.degrees([cities.longitudes[i], cities.latitudes[i]])
+        where = (float(np.degrees(cities.longitudes[i])), float(np.degrees(cities.latitudes[i])))
         ax.annotate(cities.names[i], where, xytext=(4, 4), textcoords="offset points", fontsize=8)
     ax.set(xlim=(-180, 180), ylim=(-90, 90), xlabel="longitude", ylabel="latitude", title="fifty large cities")
     ax.set_aspect("equal")
