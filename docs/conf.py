@@ -34,7 +34,7 @@ autosummary_generate = False
 
 
 # What keeps its markup in a docstring: literals, names of objects and *emphasis*.
-MARKUP = re.compile(r"(``.*?``|:\w+:`[^`]*`|`[^`]*`_?|(?<![\w\\*])\*{1,2}\w(?:[^*]*[\w.])?\*{1,2}(?![\w*]))")
+MARKUP = re.compile(r"(``.*?``|:\w+:`[^`]*`|`[^`]*`_?|(?<![\w\\*])\*{1,2}(?:\\\*)*\w(?:[^*]*[\w.])?\*{1,2}(?![\w*]))")
 
 
 def plain_text(app, what, name, obj, options, lines):
