@@ -30,12 +30,10 @@ from . import lapack
 
 
 def dense(J: Any) -> Any:
-    """J as an array: sparse matrices and linear operators are written out."""
-    if isinstance(J, np.ndarray):
-        return J
-    if hasattr(J, "toarray"):
-        return J.toarray()
-    return np.asarray(J @ np.eye(J.shape[1]))
+    """J as an array of floats: sparse matrices and linear operators are written out."""
+    if not isinstance(J, np.ndarray):
+        J = J.toarray() if hasattr(J, "toarray") else np.asarray(J @ np.eye(J.shape[1]))
+    return J if J.dtype.char in "fd" else J.astype(float)
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,7 @@ class _BoundQR:
         "_deficient",
         "_eps",
         "_geqrf",
+        "_norms",
         "_r",
         "_small",
         "_small_diagonal",
@@ -69,19 +68,21 @@ class _BoundQR:
 
     def factor(self, J: Any) -> None:
         """Take a new J. The work is done when the first r comes, which is factorized along."""
-        self._J, self._r = dense(J), None
+        self._J, self._r, self._norms = dense(J), None, None
 
     def column_norms(self) -> Any:
         """Norms of the columns of J."""
-        J = self._J
-        return np.sqrt(np.add.reduce(J * J))
+        if self._norms is None:
+            J = self._J
+            self._norms = np.sqrt(np.add.reduce(J * J))
+        return self._norms
 
     def projected_norm(self, r: Any) -> float:
         """|P r| for the orthogonal projection P onto the range of J."""
         T = self._triangle(r)
         c = T[:, -1]
         if self._deficient:
-            U, w, _ = np.linalg.svd(T[:, :-1], full_matrices=False)
+            U, w, _ = np.linalg.svd(_with_unit_columns(T[:, :-1], self.column_norms())[0], full_matrices=False)
             c = U[:, w > max(self._J.shape) * self._eps * w[0]].T @ c
         return math.sqrt(c.dot(c))
 
@@ -94,8 +95,9 @@ class _BoundQR:
         damping = self._small_diagonal
         damping[:] = root if scale is None else root * scale
         R = self._geqrf(B, lwork=32 * (d + 1))[0][:d]
-        if _singular(R, d * self._eps):
-            s = -_least_norm(T[:k, :d], T[:, d], damping)
+        norms = np.hypot(self.column_norms(), damping)
+        if _singular(R, norms, d * self._eps):
+            s = -_least_norm(T[:k, :d], T[:, d], damping, norms)
         else:
             s = -self._trtrs(R[:, :d], R[:, d])[0]
         return s, self._J.dot(s)
@@ -123,11 +125,12 @@ class _BoundQR:
         A[:, :d] = J
         A[:, d] = r
         # 32 columns at a time is LAPACK's block; its default workspace would make it work column by column
+        norms = self.column_norms()
+        if not math.isfinite(np.add.reduce(norms)) or not math.isfinite(r.dot(r)):
+            raise np.linalg.LinAlgError("the Jacobian or the residual is not finite")
         R = self._geqrf(A, lwork=32 * (d + 1), overwrite_a=1)[0]
-        if not math.isfinite(R[0, 0]):
-            raise np.linalg.LinAlgError("the Jacobian is not finite")
         T = self._T = R[: min(m, d)] * self._triu
-        self._deficient = m >= d and _singular(T, m * self._eps)
+        self._deficient = m < d or _singular(T, norms, m * self._eps)
         self._r = r
         return T
 
@@ -141,17 +144,23 @@ class _BoundQR:
         return A
 
 
-def _singular(R: Any, tolerance: float) -> bool:
-    """Whether the diagonal of a triangle spans more than the precision; numbers of Python, being few."""
-    pivots = [abs(x) for x in R.diagonal().tolist()]
-    return min(pivots) <= tolerance * max(pivots)
+def _singular(R: Any, norms: Any, tolerance: float) -> bool:
+    """Whether a column of R all but depends on those before it, whatever the units of each."""
+    pairs = zip(R.diagonal().tolist(), norms.tolist(), strict=False)  # numbers of Python, being few
+    return any(abs(pivot) <= tolerance * norm for pivot, norm in pairs)
 
 
-def _least_norm(R: Any, c: Any, damping: Any) -> Any:
-    """Least-squares solution of smallest norm of [R; diag(damping)] x = [c; 0]."""
-    A = np.vstack([R, np.diag(damping)])
+def _with_unit_columns(A: Any, norms: Any) -> tuple[Any, Any]:
+    """A with its columns, of these norms, brought to length one, and what they were divided by."""
+    norms = np.where(norms > 0.0, norms, 1.0).astype(A.dtype)
+    return A / norms, norms
+
+
+def _least_norm(R: Any, c: Any, damping: Any, norms: Any) -> Any:
+    """Solution of [R; diag(damping)] x = [c; 0] of smallest norm in units that make its columns equally long."""
+    A, norms = _with_unit_columns(np.vstack([R, np.diag(damping)]), norms)
     b = np.concatenate([c, np.zeros(len(damping), R.dtype)])
-    return np.linalg.lstsq(A, b, rcond=None)[0]
+    return np.linalg.lstsq(A, b, rcond=None)[0] / norms
 
 
 @dataclass(frozen=True)
@@ -183,7 +192,8 @@ class _BoundNormal:
 
     def factor(self, J: Any) -> None:
         """Take a new J."""
-        self._J = J if hasattr(J, "tocsr") else dense(J)
+        sparse = hasattr(J, "tocsr") and J.dtype.char in "fd"
+        self._J = J if sparse else dense(J)
         A = self._J.T @ self._J
         self._A = A.toarray() if hasattr(A, "toarray") else A
 
@@ -200,7 +210,7 @@ class _BoundNormal:
         """Minimizer s, and J s."""
         A = self._A.copy()
         A.reshape(-1)[:: A.shape[0] + 1] += lam if scale is None else lam * scale * scale
-        s = -np.asarray(self._solve(A, self._J.T @ r))
+        s = -np.asarray(self._solve(A, self._J.T @ r)).astype(A.dtype, copy=False)
         return s, self._J @ s
 
 
