@@ -48,6 +48,8 @@ class Manifold(ABC):
         The operations this class has in closed form.
     retractions, inverse_retractions, transports : mapping of str to str
         Names that users may give, and the attributes that do it.
+    isometric_transports : frozenset of str
+        The transports that keep inner products.
 
     Notes
     -----
@@ -96,6 +98,7 @@ class Manifold(ABC):
         "projection": "_inverse_retract_projection",
         "iterative": "_inverse_retract_iterative",
     }
+    isometric_transports: ClassVar[frozenset[str]] = frozenset({"parallel"})
     transports: ClassVar[Mapping[str, str]] = {
         "parallel": "parallel_transport_to",
         "projection": "_transport_projection",
@@ -592,6 +595,7 @@ _OPERATIONS = frozenset(name for name in vars(Manifold) if not name.startswith("
     "retractions",
     "inverse_retractions",
     "transports",
+    "isometric_transports",
     "is_point",
     "is_vector",
 }

@@ -48,7 +48,7 @@ class Euclidean(Manifold):
 
     isometric: ClassVar[bool] = True  # type: ignore[misc]  # a read-only property for type checkers
     operations: ClassVar[frozenset[str]] = frozenset(
-        "inner norm distance squared_distance exp log retract inverse_retract parallel_transport_to "
+        "inner norm distance squared_distance exp log parallel_transport_to "
         "parallel_transport_direction get_coordinates get_vector project_point project_vector tangentialize riemannian_gradient "
         "riemannian_hessian euclidean_representer weingarten mid_point random_point random_vector check_point check_vector "
         "injectivity_radius sectional_curvature_bounds".split()

@@ -33,6 +33,12 @@ def frame_last(M: Any, frame: Array, batch: tuple[int, ...]) -> Array:
     return namespace(frame).moveaxis(frame, 0, len(batch))
 
 
+def _frame(M: Any, p: Array, other: Array, k: int) -> Array:
+    """The default basis with its dim axis in front, ready to meet the batch of another array with k axes of its own."""
+    batch = M._batch(p)
+    return frame_first(M, M.get_basis(p), max(batch, tuple(other.shape[: other.ndim - k]), key=len))
+
+
 def projected_frame(M: Any, p: Array) -> Array:
     """An orthonormal basis from the projections of the unit vectors of the embedding.
 
@@ -83,12 +89,20 @@ def coordinates(M: Any, p: Array, X: Array, basis: Any) -> Array:
     """Coordinates by inner products; in a basis given by the user, by solving its Gram system."""
     xp = namespace(p, X)
     frame = frame_first(M, M.get_basis(p, basis), M._batch(p))
-    c = xp.stack([xp.asarray(M.inner(p, b, X)) if xp is np else M.inner(p, b, X) for b in frame], axis=-1)
+    c = _inner_products(xp, M, p, frame, X)
     if basis is None:
         return c
     gram = np.stack([np.asarray(M.inner(p, frame, b)) for b in frame])
     gram = np.moveaxis(gram, (0, 1), (-2, -1))
     return xp.linalg.solve(gram, c[..., None])[..., 0]
+
+
+def _inner_products(xp: Any, M: Any, p: Array, frame: Array, X: Array) -> Array:
+    """The inner products of X with a frame, ``(*batch, dim)``, in the precision of X (those of one point are Python floats)."""
+    products = [M.inner(p, b, X) for b in frame]
+    if xp is np:
+        return np.stack(products, axis=-1).astype(np.asarray(X).real.dtype, copy=False)
+    return xp.stack(products, axis=-1)
 
 
 def combination(M: Any, basis: Array, c: Array) -> Array:
@@ -123,8 +137,8 @@ def inverse_retraction(M: Any, retraction: Callable[..., Array], p: Array, q: Ar
         slope = np.moveaxis((gap(c + steps) - gap(c - steps)) / (2 * eps ** (1 / 3)), 0, -1)
         step = np.linalg.solve(slope, -value[..., None])[..., 0]
         size = np.linalg.norm(step, axis=-1)
-        # a full Newton step where it is short; half of the unit length keeps far targets from overshooting
-        c = c + step * np.minimum(1.0, 1.0 / np.maximum(size, 1e-300))[..., None]
+        # a full Newton step where it is short; at most unit length keeps far targets from overshooting
+        c = c + step / np.maximum(size, 1.0)[..., None]
         worst = float(np.max(size / (1.0 + np.linalg.norm(c, axis=-1)), initial=0.0))
         if not np.isfinite(worst):
             break
@@ -138,14 +152,14 @@ def inverse_retraction(M: Any, retraction: Callable[..., Array], p: Array, q: Ar
 
 def gradient(M: Any, p: Array, G: Array) -> Array:
     """The Riemannian gradient for any metric: in an orthonormal frame its coordinates are ``Re <G, b_i>``."""
-    frame = frame_first(M, M.get_basis(p), M._batch(p))
+    frame = _frame(M, p, G, len(M.embedding_shape))
     c = frobenius(namespace(G), G, M.embed_vector(p, frame), len(M.embedding_shape))
     return _combined(M, frame, c)
 
 
 def gradient_from_storage(M: Any, p: Array, g: Array) -> Array:
     """As `gradient`, for the derivative with respect to the stored array."""
-    frame = frame_first(M, M.get_basis(p), M._batch(p))
+    frame = _frame(M, p, g, len(M.point_shape))
     c = frobenius(namespace(g), g, M.storage_vector(p, frame), len(M.point_shape))
     return _combined(M, frame, c)
 
@@ -157,19 +171,19 @@ def _combined(M: Any, frame: Array, c: Array) -> Array:
 
 def euclidean_representer(M: Any, p: Array, X: Array) -> Array:
     """``G = sum_j a_j E_j`` with ``sum_j <E_i, E_j> a_j = inner(p, X, b_i)`` for the embedded frame E."""
-    frame = frame_first(M, M.get_basis(p), M._batch(p))
+    frame = _frame(M, p, X, len(M.vector_shape))
     return _represented(M, p, X, frame, M.embed_vector(p, frame), len(M.embedding_shape))
 
 
 def storage_representer(M: Any, p: Array, X: Array) -> Array:
     """As `euclidean_representer`, in the space of the stored arrays."""
-    frame = frame_first(M, M.get_basis(p), M._batch(p))
+    frame = _frame(M, p, X, len(M.vector_shape))
     return _represented(M, p, X, frame, M.storage_vector(p, frame), len(M.point_shape))
 
 
 def _represented(M: Any, p: Array, X: Array, frame: Array, E: Array, k: int) -> Array:
     xp = namespace(p, X)
-    c = xp.stack([M.inner(p, b, X) for b in frame], axis=-1)
+    c = _inner_products(xp, M, p, frame, X)
     gram = xp.stack([frobenius(xp, E, e, k) for e in E], axis=-1)
     gram = xp.moveaxis(gram, 0, -2)
     a = xp.linalg.solve(gram, c[..., None])[..., 0]
@@ -180,7 +194,9 @@ def _represented(M: Any, p: Array, X: Array, frame: Array, E: Array, k: int) -> 
 def _step(M: Any, p: Array, X: Array) -> Array:
     """Step lengths for differences along X: ``eps^(1/5)`` in arc length; 1 along a zero vector."""
     length = np.asarray(M.norm(p, X))
-    return float(np.finfo(np.asarray(p).real.dtype).eps) ** 0.2 / np.where(length > 0, length, 1.0)
+    dtype = np.asarray(p).real.dtype
+    h = float(np.finfo(dtype).eps) ** 0.2 / np.where(length > 0, length, 1.0)
+    return h.astype(dtype)  # type: ignore[no-any-return]
 
 
 def weingarten(M: Any, p: Array, X: Array, V: Array) -> Array:
@@ -205,7 +221,7 @@ def hessian(M: Any, p: Array, G: Array, H: Array, X: Array) -> Array:
     """
     k = len(M.embedding_shape)
     d = M.dim
-    frame = frame_first(M, M.get_basis(p), M._batch(p))
+    frame = _frame(M, p, X, len(M.vector_shape))
     E = M.embed_vector(p, frame)
     h = float(np.finfo(np.asarray(p).real.dtype).eps) ** 0.2
     gram_slope = 0.0  # [i, j, k] the derivative of inner(B_i, B_j) along b_k

@@ -103,6 +103,16 @@ class PowerManifold(Manifold):
         low, high = self.manifold.sectional_curvature_bounds
         return (low, high) if math.prod(self.copies) == 1 else (min(low, 0.0), max(high, 0.0))
 
+    @property
+    def operations(self) -> frozenset[str]:  # type: ignore[override]  # the base manifold's
+        """Those of the base manifold; the norm is the root of the inner product."""
+        return self.manifold.operations - {"norm"}
+
+    @property
+    def isometric_transports(self) -> frozenset[str]:  # type: ignore[override]  # the base manifold's
+        """Those of the base manifold."""
+        return self.manifold.isometric_transports
+
     def has(self, name: str) -> bool:
         """Whether the base manifold has it."""
         return self.manifold.has(name)
@@ -284,6 +294,10 @@ class PowerManifold(Manifold):
     def weingarten(self, p: Array, X: Array, V: Array) -> Array:
         """Each copy."""
         return self.manifold.weingarten(p, X, V)
+
+    def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
+        """The least of the copies."""
+        return float(np.min(self.manifold.injectivity_radius_at(p, retraction)))
 
     def max_step(self, p: Array, X: Array) -> Any:
         """The least of the copies."""

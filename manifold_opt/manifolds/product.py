@@ -140,6 +140,20 @@ class ProductManifold(Manifold):
         lows, highs = zip(*(M.sectional_curvature_bounds for M in self._parts))
         return (min(lows), max(highs)) if len(lows) == 1 else (min(*lows, 0.0), max(*highs, 0.0))
 
+    @property
+    def operations(self) -> frozenset[str]:  # type: ignore[override]  # the factors'
+        """Those that all factors have in closed form; the norm is the root of the inner product."""
+        return frozenset.intersection(*(M.operations for M in self._parts)) - {"norm"}
+
+    @property
+    def isometric_transports(self) -> frozenset[str]:  # type: ignore[override]  # the factors'
+        """Those under which every factor moves isometrically."""
+        return frozenset(
+            name
+            for name in self._names("transport")
+            if all((name if name in M._names("transport") else M.default_transport) in M.isometric_transports for M in self._parts)
+        )
+
     def has(self, name: str) -> bool:
         """Whether all factors have it."""
         return all(M.has(name) for M in self._parts)
@@ -380,6 +394,11 @@ class ProductManifold(Manifold):
         """Each factor."""
         layouts = (self._points, self._vectors, self._embedded)
         return self.join_vector(*self._factorwise(self._each("weingarten"), layouts, (p, X, V)))
+
+    def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
+        """The least of the factors; a name applies to the factors that have it."""
+        chosen = self._methods("retraction", retraction)
+        return min(M.injectivity_radius_at(part, m) for M, part, m in zip(self._parts, self.split(p), chosen))
 
     def max_step(self, p: Array, X: Array) -> Any:
         """The least of the factors."""

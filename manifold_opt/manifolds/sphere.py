@@ -57,7 +57,7 @@ class Sphere(Manifold):
 
     isometric: ClassVar[bool] = True  # type: ignore[misc]  # a read-only property for type checkers
     operations: ClassVar[frozenset[str]] = frozenset(
-        "inner norm distance exp log retract inverse_retract mid_point parallel_transport_to parallel_transport_direction "
+        "inner norm distance exp log mid_point parallel_transport_to parallel_transport_direction "
         "get_coordinates get_vector project_point project_vector riemannian_gradient riemannian_hessian weingarten random_point "
         "check_point check_vector injectivity_radius injectivity_radius_at sectional_curvature_bounds".split()
     )
@@ -209,6 +209,12 @@ class Sphere(Manifold):
 
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """The reflection ``X - 2 <m, X> m`` in the middle m of p and q: no division that cancels near the antipode."""
+        if is_numpy(p, X, q) and p.ndim == 1 == X.ndim == q.ndim:
+            m = p + q
+            s2 = m.dot(m)
+            if s2 > 0.0:
+                m *= 2.0 * m.dot(X) / s2
+                return np.subtract(X, m, out=out)
         xp = namespace(p, X, q)
         m = self.mid_point(p, q)
         return written(X - (2.0 * frobenius(xp, m, X, 1))[..., None] * m, out)
@@ -228,6 +234,9 @@ class Sphere(Manifold):
         """Orthonormal coordinates in O(n): all entries but the first of the Householder reflection of X."""
         if basis is not None:
             return super().get_coordinates(p, X, basis, out=out)
+        if is_numpy(p, X) and p.ndim == 1 == X.ndim:
+            p0 = p.item(0)
+            return np.subtract(X[1:], X.item(0) / (p0 - 1.0 if p0 < 0.0 else p0 + 1.0) * p[1:], out=out)
         sign, p0, rest = _pivot(namespace(p, X), p)
         return written(X[..., 1:] - (sign * X[..., :1] / (1.0 + p0)) * rest, out)
 
@@ -235,6 +244,14 @@ class Sphere(Manifold):
         """The tangent vector with these orthonormal coordinates, in O(n)."""
         if basis is not None:
             return super().get_vector(p, c, basis, out=out)
+        if is_numpy(p, c) and p.ndim == 1 == c.ndim:
+            p0, rest = p.item(0), p[1:]
+            along = rest.dot(c)
+            X = np.empty(p.shape, np.result_type(p, c)) if out is None else out
+            tail = c - along / (1.0 + abs(p0)) * rest
+            X[0] = along if p0 < 0.0 else -along
+            X[1:] = tail
+            return X
         xp = namespace(p, c)
         sign, p0, rest = _pivot(xp, p)
         along = frobenius(xp, rest, c, 1)[..., None]
@@ -328,13 +345,15 @@ def _rejection(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array]:
     The tangent part of ``q - p`` (of ``q + p`` in the far half) is that of q, and its rounding error is relative to its own size.
     """
     c = frobenius(xp, p, q, 1)
-    e = q - xp.where(c < 0, -1.0, 1.0)[..., None].astype(p.dtype) * p if xp is np else q - _sign(xp, c)[..., None] * p
+    e = q - _sign(xp, c)[..., None] * p
     Y = e - frobenius(xp, p, e, 1)[..., None] * p
     return Y, frobenius(xp, Y, Y, 1), c
 
 
 def _sign(xp: Any, c: Array) -> Array:
     """1 where c >= 0 and -1 elsewhere, in the dtype of c, with derivative zero."""
+    if xp is np:
+        return 1 - 2 * (c < 0).astype(c.dtype)
     one = xp.ones_like(c)
     return xp.where(c < 0, -one, one)
 

@@ -42,7 +42,7 @@ class TangentSpace(Manifold):
     inverse_retractions: ClassVar[Mapping[str, str]] = {"exponential": "log", "logarithmic": "log", "projection": "log"}
     transports: ClassVar[Mapping[str, str]] = {"parallel": "parallel_transport_to", "projection": "parallel_transport_to"}
     operations: ClassVar[frozenset[str]] = frozenset(
-        "inner norm distance squared_distance exp log parallel_transport_to parallel_transport_direction get_coordinates "
+        "inner distance squared_distance exp log parallel_transport_to parallel_transport_direction get_coordinates "
         "get_vector project_point project_vector tangentialize riemannian_gradient riemannian_hessian weingarten mid_point "
         "random_point check_point check_vector injectivity_radius sectional_curvature_bounds".split()
     )
@@ -118,10 +118,11 @@ class TangentSpace(Manifold):
         """The inner product at the base point, whatever p is."""
         return self.manifold.inner(self._base(p), X, Y)
 
-    def _base(self, p: Array) -> Array:
-        """The base point, with as many batch axes of length 1 as p has."""
-        extra = p.ndim - len(self.point_shape)
-        return self.p.reshape((1,) * extra + self.p.shape) if extra else self.p
+    def _base(self, p: Array, k: int | None = None) -> Array:
+        """The base point, with as many batch axes of length 1 as p has before its last k axes."""
+        extra = p.ndim - (len(self.point_shape) if k is None else k)
+        base = self.p.reshape((1,) * extra + self.p.shape) if extra else self.p
+        return base.astype(p.dtype) if type(p) is np.ndarray and p.dtype != base.dtype else base
 
     @log_derivative
     def distance(self, p: Array, q: Array) -> Any:
@@ -136,8 +137,8 @@ class TangentSpace(Manifold):
         return self.inner(X, X, X)
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
-        """``p + t X``."""
-        return written(p + expanded(t, len(self.point_shape)) * X, out)
+        """``p + t X``, cleaned of the rounding that would grow over many steps."""
+        return written(self.tangentialize(p, p + expanded(t, len(self.point_shape)) * X), out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """``q - p``."""
@@ -165,7 +166,7 @@ class TangentSpace(Manifold):
 
     def project_point(self, z: Array) -> Array:
         """The tangent vector nearest to z of the embedding."""
-        return self.manifold.project_vector(self.p, z)
+        return self.manifold.project_vector(self._base(z, len(self.embedding_shape)), z)
 
     def project_vector(self, p: Array, Z: Array) -> Array:
         """The tangent vector nearest to Z of the embedding."""
