@@ -2,7 +2,7 @@
 
 Along a curve with p(0) = p, the error of a Taylor polynomial of degree n falls as t^(n+1) if its derivatives are
 right, so that log(error) over log(t) is a line of slope n + 1, until rounding takes over for small t and higher
-terms for large ones. A wrong derivative shows as a smaller slope.
+terms for large ones. A wrong derivative shows as a smaller slope at the smallest t above rounding.
 
 The idea and the range of t are those of MATLAB Manopt's checkgradient and Manopt.jl's check_gradient; N. Boumal,
 An Introduction to Optimization on Smooth Manifolds, Cambridge 2023, sections 4.8 and 6.8.
@@ -22,8 +22,9 @@ __all__ = ["SlopeCheck", "fit_slope", "steps", "taylor_check"]
 
 SLOPE_TOL = 0.1  # Manopt.jl's
 NUMBER = 101  # steps, as in Manopt.jl: 12.5 a decade
-DECADES = 1.5  # least length of the line: shorter ones occur by chance among rounding errors
-STRAIGHT = 0.1  # largest root mean square deviation from the line, in decades
+LENGTH = 13  # points on a line, one decade: shorter lines occur by chance among rounding errors
+STRAIGHT = 0.05  # largest root mean square deviation from a line, in decades; among rounding errors it is above 0.3
+LEAST = 0.5  # slope of a line, at least: rounding may lie on one of slope zero, derivatives err with slope 1 or more
 ROUNDING = 100.0  # errors below this many units of rounding of the largest value are noise
 
 
@@ -117,44 +118,53 @@ def steps(scale: float = 1.0, dtype: Any = float) -> Array:
     return scale * np.logspace(max(-8.0, np.floor(low)), 0.0, NUMBER)
 
 
-def fit_slope(t: Array, errors: Array, expected: float, noise: float) -> tuple[float, tuple[float, float]]:
-    """Find the longest straight piece of the error curve that has the expected slope, or else any slope.
+def fit_slope(t: Array, errors: Array, noise: float) -> tuple[float, tuple[float, float]]:
+    """Find the slope of the error curve for small t, where it leaves the rounding errors.
+
+    The lowest power in the error dominates there: a wrong derivative, however small its error, shows at the small end
+    and may be hidden by the next power at the large one.
 
     Parameters
     ----------
     t, errors : arrays of shape (n,)
-    expected : float
-        Least slope, up to the tolerance 0.1.
     noise : float
-        Errors up to here say nothing.
+        Errors up to here say nothing. Where this is too low, rounding gives itself away by not lying on a line.
 
     Returns
     -------
     slope : float
-        NaN where all errors are noise.
+        NaN where too few errors are above the noise.
     window : tuple of float
-        First and last t of the piece.
+        First and last t of the line.
     """
     use = np.flatnonzero((errors > noise) & np.isfinite(errors))
     if len(use) < 4:
         return float("nan"), (float(t[0]), float(t[-1]))
     x, y = np.log10(t[use]), np.log10(errors[use])
-    least = max(4, min(len(use), int(DECADES / abs(x[1] - x[0])) + 1))
-    pieces = [piece for size in range(least, len(use) + 1) for piece in _pieces(x, y, size)]
-    straight = [piece for piece in pieces if piece[1] <= STRAIGHT] or pieces
-    right = [piece for piece in straight if piece[0] >= expected - SLOPE_TOL]
-    slope, _, first, last = right[-1] if right else max(straight, key=lambda piece: (piece[3] - piece[2], piece[0]))
-    return float(slope), (float(t[use[first]]), float(t[use[last]]))
+    size = min(len(use), LENGTH)
+    slope, deviation = _lines(x, y, size)
+    straight = np.flatnonzero((deviation <= STRAIGHT) & (slope >= LEAST))
+    if not len(straight):
+        straight = np.arange(len(slope))
+    # a line may begin among the last rounding errors, which flatten it: look half a line ahead
+    start = straight[straight <= straight[0] + size // 2]
+    first = start[np.argmax(slope[start])]
+    last = first + size - 1
+    while (
+        last + 1 < len(x) and _lines(x[first : last + 2], y[first : last + 2], last + 2 - first)[1][0] <= STRAIGHT / 2
+    ):
+        last += 1
+    best = slope[first]
+    return float(best), (float(t[use[first]]), float(t[use[last]]))
 
 
-def _pieces(x: Array, y: Array, size: int) -> list[tuple[float, float, int, int]]:
-    """(slope, deviation, first, last) of the regression line of every run of ``size`` points."""
+def _lines(x: Array, y: Array, size: int) -> tuple[Array, Array]:
+    """Slope of, and root mean square deviation from, the regression line of every run of ``size`` points."""
     X = np.lib.stride_tricks.sliding_window_view(x, size)
     Y = np.lib.stride_tricks.sliding_window_view(y, size)
     X, Y = X - X.mean(axis=1, keepdims=True), Y - Y.mean(axis=1, keepdims=True)
     slope = (X * Y).sum(axis=1) / (X * X).sum(axis=1)
-    deviation = np.sqrt(((Y - slope[:, None] * X) ** 2).mean(axis=1))
-    return [(float(s), float(d), i, i + size - 1) for i, (s, d) in enumerate(zip(slope, deviation, strict=True))]
+    return slope, np.sqrt(((Y - slope[:, None] * X) ** 2).mean(axis=1))
 
 
 def taylor_check(
@@ -194,7 +204,7 @@ def taylor_check(
     size = max(float(np.max(np.abs(v), initial=0.0)) for v in [*values, np.array(value(0.0))])
     errors = np.array([float(np.linalg.norm(v - polynomial(s))) for v, s in zip(values, t, strict=True)])
     noise = ROUNDING * eps * size
-    slope, window = fit_slope(t, errors, expected_slope, noise)
+    slope, window = fit_slope(t, errors, noise)
     exact = bool(np.all(errors <= noise))
     right = exact or slope >= expected_slope - SLOPE_TOL
     if np.isnan(slope) and not exact:  # too few errors stand out to tell a slope, so they are no evidence either
