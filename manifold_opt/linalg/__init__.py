@@ -43,6 +43,7 @@ from manifold_opt.linalg.symmetric import (
     symmetric_exp,
     symmetric_inverse_sqrt,
     symmetric_log,
+    symmetric_log1p,
     symmetric_sqrt,
 )
 
@@ -89,6 +90,7 @@ __all__ = [
     "symmetric_exp",
     "symmetric_inverse_sqrt",
     "symmetric_log",
+    "symmetric_log1p",
     "symmetric_sqrt",
     "transpose",
     "tsinc",

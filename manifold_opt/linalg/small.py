@@ -83,7 +83,7 @@ def cholesky(A: Array) -> Array:
     numpy.linalg.LinAlgError
         A ValueError; when a matrix is not positive definite (NumPy arrays only).
     """
-    return _cholesky(A) if type(A) is np.ndarray else _cholesky(sym(A))
+    return _cholesky_forward(A) if type(A) is np.ndarray else _cholesky(sym(A))
 
 
 def _triangular_forward(L: Array, B: Array, *, adjoint: bool) -> Array:
@@ -91,20 +91,23 @@ def _triangular_forward(L: Array, B: Array, *, adjoint: bool) -> Array:
         return _solve(transpose(L) if adjoint else L, B)
     if L.ndim == 2 and B.ndim == 2 and L.dtype is _DOUBLE and B.dtype is _DOUBLE:
         return lapack.dtrtrs(L, B, lower=1, trans=int(adjoint))[0]
-    if L.shape[-1] > 8:
-        return np.linalg.solve(transpose(L) if adjoint else L, B)
-    return _substitute(L, B, adjoint)
+    return _substitute(transpose(L) if adjoint else L, B, upper=adjoint)
 
 
-def _substitute(L: np.ndarray, B: np.ndarray, adjoint: bool) -> np.ndarray:
-    """Substitution on all members of a batch at once; the loops are over the few rows of one matrix."""
-    n = L.shape[-1]
-    X = np.empty(np.broadcast_shapes(L.shape[:-2], B.shape[:-2]) + B.shape[-2:], dtype=np.result_type(L, B))
-    for i in reversed(range(n)) if adjoint else range(n):
+def _substitute(A: np.ndarray, B: np.ndarray, upper: bool) -> np.ndarray:
+    """Substitution on all members of a batch at once; the loops are over the rows of one triangular matrix."""
+    n = A.shape[-1]
+    X = np.empty(np.broadcast_shapes(A.shape[:-2], B.shape[:-2]) + B.shape[-2:], dtype=np.result_type(A, B))
+    for i in reversed(range(n)) if upper else range(n):
+        known = range(i + 1, n) if upper else range(i)
         row = B[..., i, :]
-        for k in range(i + 1, n) if adjoint else range(i):
-            row = row - (L[..., k, i] if adjoint else L[..., i, k])[..., None] * X[..., k, :]
-        X[..., i, :] = row / L[..., i, i][..., None]
+        if n <= 8:
+            for k in known:
+                row = row - A[..., i, k][..., None] * X[..., k, :]
+        elif known:
+            part = slice(known.start, known.stop)
+            row = row - (A[..., i, None, part] @ X[..., part, :])[..., 0, :]
+        X[..., i, :] = row / A[..., i, i][..., None]
     return X
 
 
@@ -127,6 +130,8 @@ _triangular = differentiable(
 
 def solve_triangular(L: Array, B: Array, adjoint: bool = False) -> Array:
     """Solve L X = B, or L' X = B with ``adjoint=True``, for lower triangular L; L and B have the same batch axes."""
+    if type(L) is np.ndarray and type(B) is np.ndarray:
+        return _triangular_forward(L, B, adjoint=adjoint)
     return _triangular(L, B, adjoint=adjoint)
 
 

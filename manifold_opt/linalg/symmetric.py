@@ -40,11 +40,8 @@ def svec(A: Array) -> Array:
 
     An isometry: the dot product of coordinates is tr(AB).
     """
-    xp = namespace(A)
-    n = A.shape[-1]
-    rows, columns = np.tril_indices(n, -1)
-    diagonal = A[..., np.arange(n), np.arange(n)]
-    return xp.concatenate((diagonal, math.sqrt(2.0) * A[..., rows, columns]), axis=-1)
+    rows, columns, weight = _svec_table(A.shape[-1])
+    return A[..., rows, columns] * namespace(A).asarray(weight, dtype=A.dtype)
 
 
 def smat(c: Array) -> Array:
@@ -52,6 +49,14 @@ def smat(c: Array) -> Array:
     n = (math.isqrt(8 * c.shape[-1] + 1) - 1) // 2
     place, weight = _smat_table(n)
     return (c * namespace(c).asarray(weight, dtype=c.dtype))[..., place]
+
+
+@functools.lru_cache(maxsize=64)
+def _svec_table(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows, columns = np.tril_indices(n, -1)
+    weight = np.full(n + rows.size, math.sqrt(2.0))
+    weight[:n] = 1.0
+    return np.concatenate((np.arange(n), rows)), np.concatenate((np.arange(n), columns)), weight
 
 
 @functools.lru_cache(maxsize=64)
@@ -145,6 +150,11 @@ SPECTRAL = {
         lambda xp, x: xp.exp(1j * x), _expi_first, lambda xp, a, b, c: _exp_second(xp, a, b, c, unit=1j)
     ),
     "log": Spectral(lambda xp, x: xp.log(x), _log_first, _log_second),
+    "log1p": Spectral(
+        lambda xp, x: xp.log1p(x),
+        lambda xp, a, b: _log_first(xp, 1.0 + a, 1.0 + b),
+        lambda xp, a, b, c: _log_second(xp, 1.0 + a, 1.0 + b, 1.0 + c),
+    ),
     "sqrt": Spectral(lambda xp, x: xp.sqrt(x), _sqrt_first, _sqrt_second),
     "rsqrt": Spectral(lambda xp, x: 1.0 / xp.sqrt(x), _rsqrt_first, _rsqrt_second),
 }
@@ -231,6 +241,11 @@ def symmetric_exp(A: Array) -> Array:
 def symmetric_log(A: Array) -> Array:
     """Matrix logarithm of the symmetric part of A, which must be positive definite."""
     return _function(sym(A), name="log")
+
+
+def symmetric_log1p(A: Array) -> Array:
+    """Matrix logarithm of I + A for the symmetric part of A, accurate relative to itself for small A."""
+    return _function(sym(A), name="log1p")
 
 
 def symmetric_sqrt(A: Array) -> Array:

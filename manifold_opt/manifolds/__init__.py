@@ -5,7 +5,9 @@ from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTa
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.product import ProductManifold
+from manifold_opt.manifolds.rotations import Rotations
 from manifold_opt.manifolds.sphere import Sphere
+from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 from manifold_opt.manifolds.tangent_space import TangentSpace
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "NotTangent",
     "PowerManifold",
     "ProductManifold",
+    "Rotations",
     "Sphere",
+    "SymmetricPositiveDefinite",
     "TangentSpace",
 ]
