@@ -232,10 +232,11 @@ def read(name: str, problem: Any, state: Any) -> Any:
         if row.read is None:
             raise UnknownQuantity(f"{name!r} compares two iterations: it can be printed and recorded, not used here.")
         return row.read(problem, state)
+    if _is_evaluated(state, name):
+        return watched(state.evaluation, name)
     if _is_field(state, name):
         return getattr(state, name)
-    require(name, state)
-    return watched(state.evaluation, name)
+    raise UnknownQuantity(_suggestion(name, state))
 
 
 def _is_evaluated(state: Any, name: str) -> bool:
@@ -243,17 +244,21 @@ def _is_evaluated(state: Any, name: str) -> bool:
 
 
 def _is_field(state: Any, name: str) -> bool:
-    return not name.startswith("_") and hasattr(state, name) and not callable(getattr(type(state), name, None))
+    if name.startswith("_"):
+        return False
+    shared = getattr(type(state), name, None)
+    return name in vars(state) if shared is None else not callable(shared)
 
 
 def fields(state: Any) -> list[str]:
-    """Names of the fields of a state that can be watched."""
-    return [name for name in dir(state) if _is_field(state, name)]
+    """Names beyond the table that can be watched: what the evaluation holds, and the fields of the state."""
+    evaluated = [name for name in dir(type(state.evaluation)) if _is_evaluated(state, name)]
+    return sorted({*evaluated, *(name for name in dir(state) if _is_field(state, name))})
 
 
 def _suggestion(name: str, state: Any) -> str:
-    known = [*QUANTITIES, *(field for field in fields(state) if field not in QUANTITIES)]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    known = list(dict.fromkeys([*QUANTITIES, *fields(state)]))
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
     return f"there is no quantity {name!r} in {type(state).__name__}: {hint}"
 
