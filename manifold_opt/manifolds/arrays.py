@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from manifold_opt.linalg.namespace import Array
+from manifold_opt.linalg.namespace import Array, namespace
 
 __all__ = [
     "cleared",
@@ -14,6 +14,7 @@ __all__ = [
     "expanded",
     "flattened_sum",
     "frobenius",
+    "repeated",
     "scalar",
     "written",
 ]
@@ -55,6 +56,13 @@ def expanded(t: Any, k: int) -> Any:
 def flattened_sum(xp: Any, Z: Array, k: int) -> Array:
     """The sum over the last `k` axes."""
     return xp.sum(Z, axis=tuple(range(-k, 0)))
+
+
+def repeated(X: Array, batch: tuple[int, ...], k: int) -> Array:
+    """X, whose own axes are the last k, repeated over a larger batch; a new array."""
+    xp = namespace(X)
+    whole = xp.broadcast_to(X, batch + tuple(X.shape[X.ndim - k :]))
+    return whole.copy() if xp is np else whole
 
 
 def frobenius(xp: Any, A: Array, B: Array, k: int) -> Array:

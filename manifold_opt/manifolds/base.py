@@ -13,7 +13,7 @@ import numpy as np
 from manifold_opt.linalg.namespace import Array, namespace
 from manifold_opt.linalg.scalars import safe_sqrt
 from manifold_opt.manifolds import fallbacks
-from manifold_opt.manifolds.arrays import cleared, default_atol, expanded, scalar, written
+from manifold_opt.manifolds.arrays import cleared, default_atol, expanded, repeated, scalar, written
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import MissingOperation, NotTangent
 from manifold_opt.manifolds.methods import resolve, unknown_name
@@ -362,7 +362,9 @@ class Manifold(ABC):
         return self.parallel_transport_to(p, X, self.exp(p, d), out=out)
 
     def _transport_projection(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
-        return written(self.project_vector(q, self.embed_vector(p, X)), out)
+        Y = self.project_vector(q, self.embed_vector(p, X))
+        missing = q.ndim - len(self.point_shape) > Y.ndim - len(self.vector_shape)
+        return written(repeated(Y, self._batch(q), len(self.vector_shape)) if missing else Y, out)
 
     # ------------------------------------------------------------------------------------------------ coordinates
 

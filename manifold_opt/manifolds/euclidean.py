@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manifold_opt.linalg.namespace import Array, namespace
-from manifold_opt.manifolds.arrays import cleared, expanded, frobenius, scalar, written
+from manifold_opt.manifolds.arrays import cleared, expanded, frobenius, repeated, scalar, written
 from manifold_opt.manifolds.base import Manifold, safe_sqrt_of
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
@@ -244,7 +244,7 @@ def _moved(X: Array, like: Array, k: int, out: Array | None) -> Array:
     if out is not None:
         return written(X, out)
     if X.ndim < like.ndim:
-        return X + 0.0 * like
+        return repeated(X, tuple(like.shape[: like.ndim - k]), k)
     return X
 
 

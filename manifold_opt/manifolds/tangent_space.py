@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manifold_opt.linalg.namespace import Array, namespace
-from manifold_opt.manifolds.arrays import expanded, written
+from manifold_opt.manifolds.arrays import expanded, repeated, scalar, written
 from manifold_opt.manifolds.base import Manifold, safe_sqrt_of
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
@@ -116,7 +116,7 @@ class TangentSpace(Manifold):
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """The inner product at the base point, whatever p is."""
-        return self.manifold.inner(self._base(p), X, Y)
+        return scalar(self.manifold.inner(self._base(p), X, Y))
 
     def _base(self, p: Array, k: int | None = None) -> Array:
         """The base point, with as many batch axes of length 1 as p has before its last k axes."""
@@ -150,7 +150,7 @@ class TangentSpace(Manifold):
 
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """A vector is the same everywhere."""
-        return written(X + 0.0 * q if X.ndim < q.ndim else X, out)
+        return written(repeated(X, self._batch(q), len(self.point_shape)) if X.ndim < q.ndim else X, out)
 
     def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
         """A vector is the same everywhere."""

@@ -1,0 +1,85 @@
+"""The one list of manifolds: whatever stands here passes every conformance check."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from manifold_opt.manifolds import (
+    Euclidean,
+    Manifold,
+    NotOnManifold,
+    PowerManifold,
+    ProductManifold,
+    Sphere,
+    TangentSpace,
+)
+
+PAGE = Path(__file__).parents[2] / "docs" / "manifolds" / "own_manifold.md"
+
+
+def code_of_page() -> list[str]:
+    """The blocks of Python code on the page about own manifolds."""
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+names: dict[str, type] = {"__name__": __name__}
+exec(compile(code_of_page()[0], str(PAGE), "exec"), names)
+Ellipsoid = names["Ellipsoid"]
+Ellipsoid.__module__ = __name__  # so that it pickles
+
+
+@dataclass(frozen=True, repr=False)
+class HalfPlane(Manifold):
+    """The hyperbolic plane as (x, y) with y > 0 and metric (dx^2 + dy^2) / y^2, from five methods, with a retraction of its own."""
+
+    scale: float = 1.0
+    isometric = False
+    dim = 2
+    point_shape = (2,)
+
+    def inner(self, p, X, Y):
+        return self.scale * np.sum(X * Y, axis=-1) / p[..., 1] ** 2
+
+    def project_vector(self, p, Z):
+        return Z
+
+    def retract(self, p, X, t=1.0, method=None, out=None):
+        t = np.asarray(t, dtype=p.dtype)[..., None]
+        x = p[..., :1] + t * X[..., :1]
+        return np.concatenate([x, p[..., 1:] * np.exp(t * X[..., 1:] / p[..., 1:])], axis=-1)
+
+    def random_point(self, rng=None, size=()):
+        return np.array([0.0, 1.0]) * np.random.default_rng(rng).uniform(0.5, 2.0, (*size, 2)) + np.random.default_rng(
+            rng
+        ).uniform(0.0, 1.0, (*size, 1)) * np.array([1.0, 0.0])
+
+    def check_point(self, p, atol=None):
+        if p.shape[-1:] != (2,) or not np.all(np.isfinite(p)) or not np.all(p[..., 1] > 0):
+            raise NotOnManifold(f"the second entry of p must be positive, but p is {p}")
+
+
+SO_FAR = [
+    Euclidean(3),
+    Euclidean(2, 3),
+    Euclidean(2, field="complex"),
+    Sphere(1),
+    Sphere(2),
+    Sphere(6),
+    Ellipsoid((1.0, 2.0, 3.0)),
+    HalfPlane(),
+    PowerManifold(Sphere(2), 3),
+    PowerManifold(Euclidean(2), (2, 2)),
+    PowerManifold(Ellipsoid((1.0, 2.0, 3.0)), 2),
+    ProductManifold(R=Sphere(2), t=Euclidean(2, 2)),
+    ProductManifold(a=Sphere(2), z=Euclidean(2, field="complex")),
+    ProductManifold(z=Euclidean(2, field="complex"), w=Euclidean(1, field="complex")),
+    ProductManifold(a=PowerManifold(Sphere(2), 2), e=Ellipsoid((1.0, 2.0))),
+    PowerManifold(ProductManifold(a=Sphere(2), b=Euclidean(1)), 2),
+    TangentSpace(Sphere(2), Sphere(2).random_point(3)),
+    TangentSpace(HalfPlane(), np.array([0.3, 0.7])),
+]
+MANIFOLDS = SO_FAR
