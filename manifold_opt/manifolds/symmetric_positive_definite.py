@@ -148,7 +148,8 @@ class SymmetricPositiveDefinite(Manifold):
         if type(p) is np.ndarray and type(X) is np.ndarray:
             L, w, V = _spectrum(p, X)
             A = _product(L, V)
-            A *= np.exp(0.5 * t * w if type(t) is float else 0.5 * expanded(t, 1) * w)[..., None, :]
+            # not in place: an array of times at one point has more axes than A
+            A = A * np.exp(0.5 * t * w if type(t) is float else 0.5 * expanded(t, 1) * w)[..., None, :]
             return written(_gram(A), out)
         L = cholesky(p)
         A = L @ symmetric_exp(_whitened(L, expanded(0.5 * t, 2) * X))
