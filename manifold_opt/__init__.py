@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 _NAMES = {
+    "autodiff": "DerivativeWarning LostDerivative WrongDerivative",
+    "checks": "check_differential check_gradient check_hessian check_jacobian",
     "core": "Problem Result SolverState Status solve",
     "manifolds": """
         Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations Sphere
@@ -37,13 +39,15 @@ _NAMES = {
         StopWhenSmallerOrEqual StopWhenStepNormLess StopWhenStepsizeLess StoppingCriterion
     """,
 }
-_ROOMS = ("autodiff", "datasets", "functions", "linalg", "testing")
+_ROOMS = ("autodiff", "checks", "datasets", "functions", "linalg", "testing")
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names.split()}
 
 __all__ = sorted([*_ROOM_OF, *_ROOMS])
 
 if TYPE_CHECKING:
-    from . import autodiff, datasets, functions, linalg, testing
+    from . import autodiff, checks, datasets, functions, linalg, testing
+    from .autodiff import *
+    from .checks import *
     from .core import *
     from .manifolds import *
     from .objectives import *

@@ -7,9 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from manifold_opt import manifolds
 from manifold_opt.linalg import namespace
-from manifold_opt.manifolds import Euclidean, PowerManifold, ProductManifold, Sphere
+from manifold_opt.manifolds import (
+    Euclidean,
+    PowerManifold,
+    ProductManifold,
+    Rotations,
+    Sphere,
+    SymmetricPositiveDefinite,
+)
 
 
 @dataclass
@@ -67,11 +73,11 @@ MANIFOLDS = [
     Sphere(4),
     PowerManifold(Sphere(2), 2),
     ProductManifold(x=Euclidean(2), u=Sphere(2)),
-    *(
-        getattr(manifolds, name)(n)
-        for name, n in [("Rotations", 3), ("SymmetricPositiveDefinite", 3)]
-        if hasattr(manifolds, name)
-    ),
+    Rotations(2),
+    Rotations(3),
+    Rotations(4),
+    SymmetricPositiveDefinite(3),
+    ProductManifold(R=Rotations(3), S=SymmetricPositiveDefinite(2), t=Euclidean(3)),
 ]
 CASES = [case(M) for M in MANIFOLDS]
 

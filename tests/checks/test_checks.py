@@ -7,7 +7,14 @@ import pytest
 
 from manifold_opt.checks import check_differential, check_gradient, check_hessian, check_jacobian
 from manifold_opt.checks.slopes import fit_slope, steps
-from manifold_opt.manifolds import Euclidean, PowerManifold, ProductManifold, Sphere
+from manifold_opt.manifolds import (
+    Euclidean,
+    PowerManifold,
+    ProductManifold,
+    Rotations,
+    Sphere,
+    SymmetricPositiveDefinite,
+)
 from manifold_opt.objectives import CostObjective, Fused, InPlace, NonlinearLeastSquaresObjective
 
 R2 = Euclidean(2)
@@ -19,7 +26,16 @@ quadratic = lambda p: 0.5 * p @ A @ p
 rayleigh = lambda p: p @ D @ p
 gradient = lambda p: 2 * (D @ p - (p @ D @ p) * p)
 hessian = lambda p, X: 2 * (S.project_vector(p, D @ X) - (p @ D @ p) * X)
-MANIFOLDS = [R2, S, Sphere(5), PowerManifold(S, 3), ProductManifold(x=R2, u=S)]
+MANIFOLDS = [
+    R2,
+    S,
+    Sphere(5),
+    Rotations(3),
+    Rotations(4),
+    SymmetricPositiveDefinite(3),
+    PowerManifold(S, 3),
+    ProductManifold(x=R2, u=S),
+]
 
 
 # case 51 of the reference results: half the squared distance on S^10, and quadratic forms on R^2
