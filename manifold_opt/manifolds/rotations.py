@@ -233,7 +233,7 @@ class Rotations(Manifold):
         return written(X, out)
 
     def _inverse_retract_qr(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
-        """The X for which ``I + X = M R``, ``M = p' q``, R upper triangular: ``sym(D + M S) = 0``, R = I + S, by columns.
+        """The X for which ``I + X = M R``, ``M = p' q``, R triangular, from ``sym(D + M (R - I)) = 0`` by columns.
 
         References
         ----------

@@ -191,8 +191,8 @@ class SymmetricPositiveDefinite(Manifold):
             L, w, V = _spectrum(p, q - p)
             if not np.all(w > -0.5):
                 raise ValueError(
-                    "inverse_retract(method='taylor') on positive definite matrices needs eigenvalues of inv(p) q above "
-                    f"1/2, but one is {1.0 + np.min(w):.3g}; use M.log(p, q), which reaches every q"
+                    "inverse_retract(method='taylor') on positive definite matrices needs eigenvalues of inv(p) q "
+                    f"above 1/2, but one is {1.0 + np.min(w):.3g}; use M.log(p, q), which reaches every q"
                 )
             return written(_congruence(_product(L, V), 2.0 * w / (1.0 + np.sqrt(1.0 + 2.0 * w))), out)
         L = cholesky(p)
@@ -310,7 +310,8 @@ class SymmetricPositiveDefinite(Manifold):
         if not low > 0:
             raise NotOnManifold(
                 f"p must be positive definite to be a point of {self!r}, but its smallest eigenvalue is {low:.3g} "
-                f"(the largest is {w.max():.3g}); M.project_point(p) raises eigenvalues, or add a multiple of the identity"
+                f"(the largest is {w.max():.3g}); M.project_point(p) raises eigenvalues, or add a multiple of the "
+                "identity"
             )
 
     def check_vector(self, p: Array, X: Array, atol: float | None = None) -> None:
