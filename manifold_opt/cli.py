@@ -133,7 +133,7 @@ def run_demo(options: argparse.Namespace) -> int:
         _print_json({**answer, "plots": [str(file) for file in files]})
     else:
         _print(report.table(outcomes), "", report.study_table(study), "", *report.NOTES)
-        _print(*(f"wrote {file}" for file in files))
+        _write_lines(*(f"wrote {file}" for file in files))
     return 0 if answer["passed"] else 1
 
 
@@ -210,8 +210,8 @@ def _finish(options: argparse.Namespace, heading: dict[str, Any], result: Any, a
         _print_json({**heading, **said, **{name: array.tolist() for name, array in answers.items()}})
     else:
         lines = {**heading, **said, "evaluations": report.evaluations(result)}
-        _print(*(f"{name.replace('_', ' '):>17}  {_shown(value)}" for name, value in lines.items()))
-        _print(*(f"{name}:\n{array}" for name, array in answers.items()))
+        _write_lines(*(f"{name.replace('_', ' '):>17}  {_shown(value)}" for name, value in lines.items()))
+        _write_lines(*(f"{name}:\n{array}" for name, array in answers.items()))
     return 0 if result.converged else 1
 
 
@@ -231,11 +231,15 @@ def _write(path: Path, array: Any) -> None:
 
 
 def _print_json(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    _write_lines(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def _write_lines(*lines: str) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def _print(*parts: Any) -> None:
-    """Tables and lines to standard output; wide lines wrap at words."""
+    """Tables, and paragraphs that wrap at words, to standard output."""
     from rich.console import Console
 
     console = Console(highlight=False)

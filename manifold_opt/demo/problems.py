@@ -74,11 +74,11 @@ def mean_of_connectomes(shrinkage: float = 0.0) -> Outcome:
     f = functions.FrechetMean(M, matrices)
     result = gradient_descent(M, f.fused, f.start(), record=WATCHED)
     return Outcome(
-        f"Fréchet mean of {len(matrices)} connectomes",
+        f"mean of {len(matrices)} connectomes",
         repr(M),
         "gradient_descent",
         result,
-        "sum of logarithms by scipy.linalg.logm",
+        "sum of logarithms by SciPy's logm",
         independent.spd_stationarity(result.point, matrices),
         {"matrices": matrices},
     )
@@ -113,7 +113,7 @@ def rotation_of_cameras() -> Outcome:
         repr(M),
         "levenberg_marquardt",
         result,
-        "Kabsch by scipy's align_vectors",
+        "Kabsch, by SciPy's align_vectors",
         independent.relative_difference(result.point, R),
     )
 
@@ -130,7 +130,7 @@ def pose_of_cameras() -> Outcome:
         repr(M),
         "levenberg_marquardt",
         result,
-        "Kabsch by scipy's align_vectors",
+        "Kabsch, by SciPy's align_vectors",
         independent.relative_difference(result.point, expected),
         {"poses": datasets.camera_poses(), "fit": M.split(result.point)},
     )
@@ -143,11 +143,11 @@ def mean_of_cities() -> Outcome:
     f = functions.FrechetMean(M, cities.points)
     result = gradient_descent(M, f.fused, f.start(), record=WATCHED)
     return Outcome(
-        "Fréchet mean of 50 cities",
+        "mean of 50 cities",
         repr(M),
         "gradient_descent",
         result,
-        "sum of logarithms by arctan2",
+        "sum of logarithms, by arctan2",
         independent.sphere_stationarity(result.point, cities.points),
         {"cities": cities},
     )
@@ -165,11 +165,11 @@ def geodesic_of_cities() -> Outcome:
     result = levenberg_marquardt(M, regression.residual, regression.start(), record=WATCHED)
     p, q = result.point
     return Outcome(
-        "geodesic regression of 50 cities on longitude",
+        "geodesic regression of 50 cities on their longitude",
         repr(M),
         "levenberg_marquardt",
         result,
-        "derivative by Jacobi fields",
+        "derivative, by Jacobi fields",
         independent.regression_stationarity(p, q, regression.t, cities.points),
         {"cities": cities, "geodesic": regression.predict(result.point, np.linspace(-2.0, 2.0, 400))},
     )

@@ -45,29 +45,34 @@ def as_json(outcomes: Sequence[Outcome], study: Sequence[ShrinkageRow]) -> dict[
     }
 
 
-def evaluations(result: Result) -> str:
+def evaluations(result: Result, separator: str = ", ") -> str:
     """Counts such as ``12 cost, 9 gradient``."""
-    return ", ".join(f"{n} {name}" for name, n in result.evaluations.items() if n)
+    return separator.join(f"{n} {name}" for name, n in result.evaluations.items() if n)
 
 
 def table(outcomes: Sequence[Outcome]) -> Any:
-    """A rich table with two lines per problem, narrow enough for 80 columns."""
+    """A rich table with a few lines per problem, narrow enough for 80 columns without cutting anything off."""
+    from rich import box
     from rich.table import Table
 
-    view = Table(title="Real problems, solved and checked", show_lines=True)
-    view.add_column("problem\n[dim]manifold, solver[/dim]", ratio=5)
-    view.add_column("iterations\n[dim]evaluations[/dim]", ratio=3)
-    view.add_column("cost\n[dim]|gradient|[/dim]", justify="right", no_wrap=True)
-    view.add_column("time", justify="right", no_wrap=True)
-    view.add_column("independent check\n[dim]relative error[/dim]", ratio=4)
+    view = Table(
+        title="Real problems, solved and checked",
+        box=box.HORIZONTALS,
+        show_lines=True,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    view.add_column("problem\n[dim]manifold\nsolver[/dim]", width=29, overflow="fold")
+    view.add_column("iterations\n[dim]evaluations[/dim]\ntime", width=12)
+    view.add_column("cost\n[dim]|gradient|[/dim]", justify="right", width=12)
+    view.add_column("independent check\n[dim]relative error[/dim]", width=18)
     for o in outcomes:
         r = o.result
         mark = "[green]agrees[/green]" if o.passed else f"[red]{'DIFFERS' if r.converged else r.status.name}[/red]"
         view.add_row(
             f"[bold]{o.problem}[/bold]\n[dim]{o.manifold}\n{o.solver}[/dim]",
-            f"{r.iterations}\n[dim]{evaluations(r)}[/dim]",
+            f"{r.iterations}\n[dim]{evaluations(r, chr(10))}[/dim]\n{1e3 * r.time:.{0 if r.time > 0.1 else 1}f} ms",
             f"{r.cost:.6e}\n[dim]{r.gradient_norm:.1e}[/dim]",
-            f"{1e3 * r.time:.0f} ms" if r.time >= 0.01 else f"{1e3 * r.time:.1f} ms",
             f"{o.check}\n{o.agreement:.1e} {mark}",
         )
     return view
@@ -75,14 +80,15 @@ def table(outcomes: Sequence[Outcome]) -> Any:
 
 def study_table(study: Sequence[ShrinkageRow]) -> Any:
     """A rich table of `shrinkage_study`."""
+    from rich import box
     from rich.table import Table
 
-    view = Table(title="How the mean connectome depends on regularization")
+    view = Table(title="How the mean of the connectomes depends on regularization", box=box.HORIZONTALS)
     for heading in (
         "shrinkage",
         "worst\ncondition",
         "distance to\nraw mean",
-        "in units of one\nperson left out",
+        "in units of\none person",
         "iterations",
         "relative\nerror",
     ):
@@ -101,6 +107,7 @@ def study_table(study: Sequence[ShrinkageRow]) -> Any:
 
 NOTES = (
     "Connectomes: all 86 raw correlation matrices are positive definite (smallest eigenvalue 0.0023), so the mean "
-    "above is that of the raw data, without regularization. Shrinkage a replaces each C by (1 - a) C + a I.",
+    "above is that of the raw data, without regularization. Shrinkage a replaces each C by (1 - a) C + a I; one person "
+    "is how far the mean moves, on average, when a single person is left out.",
     f"An answer agrees when its solver converged and the independent check is within {AGREEMENT:g}, relative.",
 )

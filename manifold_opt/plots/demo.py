@@ -40,7 +40,7 @@ def draw(outcomes: Sequence[Any], folder: Path) -> list[Path]:
 
 def draw_connectomes(mean: np.ndarray, matrices: np.ndarray) -> Figure:
     """The mean connectome, what the arithmetic mean differs by, and all spectra."""
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
     axes = figure.subplots(1, 3)
     arithmetic = matrices.mean(axis=0)
     for ax, matrix, title in (
@@ -56,7 +56,7 @@ def draw_connectomes(mean: np.ndarray, matrices: np.ndarray) -> Figure:
     axes[2].semilogy(rank, spectra.T, color="0.8", linewidth=0.7)
     axes[2].semilogy(rank, np.linalg.eigvalsh(arithmetic)[::-1], color="C1", label="arithmetic mean")
     axes[2].semilogy(rank, np.linalg.eigvalsh(mean)[::-1], color="C0", label="Fréchet mean")
-    axes[2].set(title=f"eigenvalues of {len(matrices)} people and of the means", xlabel="rank", ylabel="eigenvalue")
+    axes[2].set(title=f"spectra of {len(matrices)} people and of the means", xlabel="rank", ylabel="eigenvalue")
     axes[2].legend()
     return figure
 
@@ -78,7 +78,9 @@ def draw_cameras(poses: Any, fit: tuple[np.ndarray, np.ndarray]) -> Figure:
         ax.quiver(*centre, *look, length=0.6, color=color)
     ax.set(title="five cameras around an object, and the fitted pose", xlabel="x", ylabel="y", zlabel="z")
     ax.set_aspect("equal")
-    ax.legend()
+    ax.locator_params(nbins=4)
+    ax.set_yticks([0.0, 0.4])
+    ax.legend(loc="upper left")
     return figure
 
 
