@@ -215,6 +215,11 @@ class Manifold(ABC):
 
     def geodesic(self, p: Array, X: Array, t: Any) -> Array:
         """The geodesic through p with velocity X at time t; times ``(n,)`` at one point give ``(n, *point_shape)``."""
+        batch = getattr(t, "shape", ())
+        if len(batch) > len(self._batch(p)):
+            # one point and many times: the times become the batch of the point as well
+            p = repeated(p, tuple(batch), len(self.point_shape))
+            X = repeated(X, tuple(batch), len(self.vector_shape))
         return self.exp(p, X, t)
 
     def mid_point(self, p: Array, q: Array) -> Array:

@@ -129,7 +129,7 @@ def _curves(M: Manifold, s: Sample, rng: np.random.Generator) -> Callable[[float
     """A sample that moves smoothly with t on the manifold, tangent vectors staying tangent."""
     V = unit_vector(M, s.p, rng)
     W = unit_vector(M, s.q, rng)
-    moves = {name: ambient(M, getattr(s, name).shape, rng) for name in ("Z", "H", "g")}
+    moves = {name: ambient(M, getattr(s, name).shape, rng) for name in ("z", "Z", "H", "g")}
     dc = rng.standard_normal(s.c.shape)
     embedded = {name: M.embed_vector(s.p, getattr(s, name)) for name in ("X", "Y", "d")}
 

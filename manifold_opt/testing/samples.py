@@ -28,8 +28,10 @@ class Sample:
         Two points well inside each other's injectivity radius.
     X, Y, d : array
         Tangent vectors at p.
+    z : array
+        An array of the embedding near the manifold.
     Z, H : array
-        Arrays of the embedding.
+        Any arrays of the embedding.
     g : array
         An array shaped as a stored point.
     c : array
@@ -41,6 +43,7 @@ class Sample:
     X: Array
     Y: Array
     d: Array
+    z: Array
     Z: Array
     H: Array
     g: Array
@@ -81,6 +84,7 @@ def sample(M: Manifold, rng: Any = 0, size: tuple[int, ...] = ()) -> Sample:
         X=X,
         Y=Y,
         d=d,
+        z=M.embed_point(p) + 0.1 * ambient(M, M.embedding_shape, rng, size),
         Z=ambient(M, M.embedding_shape, rng, size),
         H=ambient(M, M.embedding_shape, rng, size),
         g=ambient(M, M.point_shape, rng, size),
@@ -137,7 +141,7 @@ _CALLS = (
     Call("vector_transport_direction", ("p", "X", "d"), "vector", True),
     Call("get_coordinates", ("p", "X"), "coordinates", True),
     Call("get_vector", ("p", "c"), "vector", True),
-    Call("project_point", ("Z",), "point"),
+    Call("project_point", ("z",), "point"),
     Call("project_vector", ("p", "Z"), "vector"),
     Call("tangentialize", ("p", "X"), "vector"),
     Call("embed_point", ("p",), "embedded"),

@@ -14,7 +14,9 @@ from manifold_opt.manifolds import (
     NotOnManifold,
     PowerManifold,
     ProductManifold,
+    Rotations,
     Sphere,
+    SymmetricPositiveDefinite,
     TangentSpace,
 )
 
@@ -62,7 +64,7 @@ class HalfPlane(Manifold):
             raise NotOnManifold(f"the second entry of p must be positive, but p is {p}")
 
 
-SO_FAR = [
+MANIFOLDS = [
     Euclidean(3),
     Euclidean(2, 3),
     Euclidean(2, field="complex"),
@@ -81,5 +83,16 @@ SO_FAR = [
     PowerManifold(ProductManifold(a=Sphere(2), b=Euclidean(1)), 2),
     TangentSpace(Sphere(2), Sphere(2).random_point(3)),
     TangentSpace(HalfPlane(), np.array([0.3, 0.7])),
+    Rotations(2),
+    Rotations(3),
+    Rotations(3, metric_scale=1.0),
+    Rotations(5),
+    SymmetricPositiveDefinite(2),
+    SymmetricPositiveDefinite(3),
+    PowerManifold(Rotations(3), 3),
+    PowerManifold(SymmetricPositiveDefinite(2), 2),
+    ProductManifold(R=Rotations(3), t=Euclidean(3)),
+    ProductManifold(R=PowerManifold(Rotations(3), 2), t=PowerManifold(Euclidean(3), 2)),
+    TangentSpace(Rotations(3), Rotations(3).random_point(1)),
+    TangentSpace(SymmetricPositiveDefinite(2), SymmetricPositiveDefinite(2).random_point(1)),
 ]
-MANIFOLDS = SO_FAR
