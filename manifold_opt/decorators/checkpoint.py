@@ -10,6 +10,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from .actions import SolverWarning, check_every
 from .archive import CheckpointError, damaged, read_archive, write_archive
 from .base import StateDecorator, layers
@@ -162,10 +164,8 @@ def load(path: Path, problem: Any, state: Any, rules: Any) -> None:
         _compare(path, text, core, problem, rules)
         fresh = Encoder()
         fresh.encode(core)
-        decoder = Decoder(text["objects"], arrays, fresh.values, fresh.functions, fresh.classes)
-        node = text["objects"][text["root"]["ref"]]
-        decoder._made[text["root"]["ref"]] = core  # what refers to the state itself gets the one being filled
-        values = decoder.decode_state(node["state"])
+        decoder = Decoder(text["objects"], arrays, fresh)
+        values = decoder.refill(core, text["root"])
         memories = [decoder.decode(record) for record in text["records"]]
     except CheckpointError:
         raise
@@ -207,20 +207,12 @@ def _rules(core: Any) -> dict[str, Any]:
     """
     encoder = Encoder()
     encoder.encode(core)
-    fresh = core.evaluation is None
-    node = encoder.objects[0].get("state", {})
+    fresh, frozen = core.evaluation is None, {i for i, _ in encoder.frozen}
     described = {}
-    for name, x in node.get("fields", {}).items():
-        inner = encoder.objects[x["ref"]] if isinstance(x, dict) and "ref" in x else x
-        if name in ("stopping", "_bounds", "evaluation"):
-            continue
-        if isinstance(inner, dict) and "array" in inner:
-            array = encoder.arrays[inner["array"]]
-            described[name] = f"{array.dtype} array of shape {array.shape}"
-        elif isinstance(inner, dict) and "generator" in inner:
-            described[name] = "random generator"
-        elif fresh or (isinstance(inner, dict) and "object" in inner and is_frozen(getattr(core, name, None))):
-            described[name] = expanded(x, encoder.objects, encoder.arrays)
+    for name, node in encoder.objects[0].get("state", {}).get("fields", {}).items():
+        rule = isinstance(node, dict) and node.get("ref") in frozen
+        if name not in ("stopping", "_bounds", "evaluation") and (fresh or rule):
+            described[name] = expanded(node, encoder.objects, encoder.arrays, frozen)
     return {"fresh": fresh, "fields": described}
 
 
@@ -268,7 +260,8 @@ def _shown(node: Any) -> str:
     if "float" in node:
         return str(node["float"])
     if "array" in node:
-        return f"an array of shape {tuple(node['array'][1])} with other entries"
+        dtype, shape, *content = node["array"]
+        return f"a {np.dtype(dtype)} array of shape {tuple(shape)}" + (" with other entries" if content else "")
     if "function" in node:
         return str(node["function"]).partition(":")[2]
     text = str(next(iter(node.values())))

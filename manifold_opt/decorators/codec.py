@@ -20,10 +20,12 @@ import json
 import math
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
+
+from .base import StateDecorator
 
 CALLED: dict[str, Any] = {
     cls.__name__: cls
@@ -54,8 +56,13 @@ class Missing:
 
 
 def function_name(function: Any) -> str:
-    """Name under which a function or class is stored."""
-    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", type(function).__qualname__)
+    """Name under which a function or class is stored; local functions of one name are told apart by their code."""
+    name: str = getattr(function, "__qualname__", "") or getattr(function, "__name__", type(function).__qualname__)
+    code = getattr(function, "__code__", None)
+    if "<" in name and code is not None:
+        constants = [x for x in code.co_consts if not isinstance(x, types.CodeType)]
+        body = repr((code.co_code, constants, code.co_names, code.co_varnames))
+        name += "#" + hashlib.sha256(body.encode()).hexdigest()[:12]
     return f"{getattr(function, '__module__', None)}:{name}"
 
 
@@ -81,6 +88,8 @@ class Encoder:
         Canonical text -> frozen dataclass, see `canonical`.
     functions : dict of str to callable
     classes : set of str
+    decorators : list of StateDecorator
+        Those met inside a state, as around its subsolver; only what they wrap is stored.
     """
 
     def __init__(self) -> None:
@@ -89,6 +98,7 @@ class Encoder:
         self.functions: dict[str, Any] = {}
         self.classes: set[str] = set()
         self.frozen: list[tuple[int, Any]] = []
+        self.decorators: list[Any] = []
         self._memo: dict[int, tuple[int, Any]] = {}
 
     def encode(self, value: Any, path: str = "state") -> Any:
@@ -131,6 +141,9 @@ class Encoder:
             name = value.name if isinstance(value, Missing) else function_name(value)
             self.functions[name] = value
             return {"function": name}
+        if isinstance(value, StateDecorator):
+            self.decorators.append(value)
+            return {"decorated": len(self.decorators) - 1, "core": self.encode(value.core, path)}
         return self._object(value, path, i)
 
     def _array(self, value: Any, path: str) -> str:
@@ -214,19 +227,34 @@ def canonical(i: int, objects: list[Any], arrays: dict[str, Any]) -> str:
     return json.dumps(expanded({"ref": i}, objects, arrays), sort_keys=True)
 
 
-def expanded(node: Any, objects: list[Any], arrays: dict[str, Any], seen: tuple[int, ...] = ()) -> Any:
-    """Node with its references followed and its arrays replaced by what identifies them."""
+def expanded(
+    node: Any,
+    objects: list[Any],
+    arrays: dict[str, Any],
+    exact: Container[int] | None = None,
+    above: tuple[int, ...] = (),
+) -> Any:
+    """Node with its references followed and its arrays replaced by what identifies them.
+
+    With ``exact``, arrays outside those objects count by dtype and shape only, and generators all look alike.
+    """
     if isinstance(node, list):
-        return [expanded(x, objects, arrays, seen) for x in node]
+        return [expanded(x, objects, arrays, exact, above) for x in node]
     if not isinstance(node, dict):
         return node
     if "ref" in node:
         i = node["ref"]
-        return {"cycle": i} if i in seen else expanded(objects[i], objects, arrays, (*seen, i))
+        if i in above:
+            return {"cycle": above.index(i)}
+        inside = None if exact is not None and i in exact else exact
+        return expanded(objects[i], objects, arrays, inside, (*above, i))
+    if "generator" in node and exact is not None:
+        return "a random generator"
     if "array" in node or "scalar" in node:
         a = np.ascontiguousarray(arrays[node.get("array") or node["scalar"]])
-        return {"array": [a.dtype.str, list(a.shape), hashlib.sha256(a.tobytes()).hexdigest()]}
-    return {key: expanded(x, objects, arrays, seen) for key, x in node.items()}
+        content = [] if exact is not None and "array" in node else [hashlib.sha256(a.tobytes()).hexdigest()]
+        return {"array": [a.dtype.str, list(a.shape), *content]}
+    return {key: expanded(x, objects, arrays, exact, above) for key, x in node.items()}
 
 
 class Decoder:
@@ -236,22 +264,22 @@ class Decoder:
     ----------
     objects, arrays
         As in `Encoder`.
-    values, functions, classes
-        Those of an `Encoder` of the state being filled: equal values and functions of the same name come from there,
-        and its classes are trusted.
+    fresh : Encoder
+        That has taken apart the state being filled: equal values, functions of the same name and decorators come from
+        there, and its classes are trusted.
     """
 
-    def __init__(
-        self,
-        objects: list[Any],
-        arrays: dict[str, Any],
-        values: dict[str, Any],
-        functions: dict[str, Any],
-        classes: set[str],
-    ) -> None:
+    def __init__(self, objects: list[Any], arrays: dict[str, Any], fresh: Encoder) -> None:
         self.objects, self.arrays = objects, arrays
-        self.values, self.functions, self.classes = values, functions, classes
+        self.values, self.functions, self.classes = fresh.values, fresh.functions, fresh.classes
+        self.decorators = fresh.decorators
         self._made: dict[int, Any] = {}
+
+    def refill(self, made: Any, node: Any) -> Any:
+        """Decode a reference to an object into one that is there already; its decoded state is returned."""
+        i = node["ref"]
+        self._made[i] = made  # what refers to it gets the one being filled
+        return self.decode_state(self.objects[i]["state"])
 
     def decode(self, node: Any) -> Any:
         """Value of a JSON node."""
@@ -319,6 +347,13 @@ class Decoder:
         if module.split(".")[0] == "manifold_opt" and "<" not in qualname:
             return functools.reduce(getattr, qualname.split("."), importlib.import_module(module))
         return Missing(name)
+
+    def _make_decorated(self, node: Any, i: int) -> Any:
+        if node["decorated"] >= len(self.decorators):
+            return self.decode(node["core"])
+        made = self._made[i] = self.decorators[node["decorated"]]
+        fill(made.core, self.refill(made.core, node["core"]))
+        return made
 
     def _make_call(self, node: Any, i: int) -> Any:
         made = self._made[i] = CALLED[node["call"]](*self.decode(node["args"]))
