@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -26,12 +28,13 @@ WITH_CODE = [page for page in PAGES if code_blocks(page)]
 def test_code_of_the_page_runs(page, tmp_path, monkeypatch):
     """All blocks of a page are one program, run where it may leave files."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "page"}
+    module = types.ModuleType("page")  # a real one: dataclasses look theirs up
+    monkeypatch.setitem(sys.modules, "page", module)
     for line, block in code_blocks(page):
         code = compile("\n" * line + block, str(page), "exec")
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            exec(code, names)
+            exec(code, vars(module))
 
 
 def test_the_quick_start_asserts_what_it_claims():

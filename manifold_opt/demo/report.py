@@ -62,7 +62,7 @@ def table(outcomes: Sequence[Outcome]) -> Any:
         show_edge=False,
         padding=(0, 1, 0, 0),
     )
-    view.add_column("problem\n[dim]manifold\nsolver[/dim]", width=29, overflow="fold")
+    view.add_column("problem\n[dim]manifold\nsolver[/dim]", width=32, overflow="fold")
     view.add_column("iterations\n[dim]evaluations[/dim]\ntime", width=12)
     view.add_column("cost\n[dim]|gradient|[/dim]", justify="right", width=12)
     view.add_column("independent check\n[dim]relative error[/dim]", width=18)
