@@ -10,7 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import autograd.numpy as anp
 import numpy as np
+from autograd.core import JVPNode, VJPNode, backward_pass, vspace
+from autograd.numpy.numpy_boxes import ArrayBox
+from autograd.tracer import trace_stack
 
 from ..linalg import Array
 from .backend import AutomaticBackend, Backend, Cost, Linearization, cannot
@@ -114,8 +118,6 @@ class _AutogradLinearization(Linearization):
         return np.stack(columns, axis=1) if columns else np.empty((len(self.values), 0))
 
     def _forward(self, v: Array) -> Any:
-        from autograd.core import JVPNode
-
         self.raw, end = _trace(self.r, self.p, JVPNode.new_root(v))
         return np.zeros(np.shape(self.raw)) if end is None else end.g
 
@@ -129,8 +131,6 @@ class _AutogradLinearization(Linearization):
 
 
 def _reverse_tape(f: Callable[[Any], Any], p: Any) -> tuple[Any, Any]:
-    from autograd.core import VJPNode
-
     return _trace(f, p, VJPNode.new_root())
 
 
@@ -140,9 +140,6 @@ def _trace(f: Callable[[Any], Any], p: Any, root: Any) -> tuple[Any, Any]:
     Does what ``autograd.tracer.trace`` does, but leaves autograd's stack of traces in order when f raises, and lets
     constant functions pass in silence: the safeguards decide about them.
     """
-    from autograd.numpy.numpy_boxes import ArrayBox
-    from autograd.tracer import trace_stack
-
     trace_stack.top += 1
     trace = trace_stack.top
     try:
@@ -158,8 +155,6 @@ def _trace(f: Callable[[Any], Any], p: Any, root: Any) -> tuple[Any, Any]:
 
 def _boxed(out: Any) -> Any:
     """Make one box of a list, or of an object array that plain NumPy built from boxes."""
-    import autograd.numpy as anp
-
     if isinstance(out, list | tuple):
         parts = [anp.ravel(_boxed(part)) for part in out]
         return anp.concatenate(parts) if parts else np.zeros(0)
@@ -169,12 +164,12 @@ def _boxed(out: Any) -> Any:
 
 
 def _pull_one(end: Any, value: Any, p: Any) -> Any:
-    return _pull(end, np.ones(np.shape(value), dtype=np.result_type(value)), p)
+    # NumPy's own scalars are the common case, and their type is made faster than an array
+    one = type(value)(1.0) if isinstance(value, np.floating) else np.ones(np.shape(value), np.result_type(value))
+    return _pull(end, one, p)
 
 
 def _pull(end: Any, w: Any, p: Any) -> Any:
-    from autograd.core import backward_pass, vspace
-
     return vspace(p).zeros() if end is None else backward_pass(w, end)
 
 
