@@ -20,12 +20,17 @@ _NAMES = {
     "autodiff": "DerivativeWarning LostDerivative WrongDerivative",
     "checks": "check_differential check_gradient check_hessian check_jacobian",
     "core": "Problem Result SolverState Status solve",
+    "directions": """
+        AverageGradient Direction Gradient MomentumGradient Nesterov PreconditionedDirection
+    """,
     "manifolds": """
         Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations Sphere
         SymmetricPositiveDefinite TangentSpace
     """,
     "objectives": """
-        CachedObjective CostObjective CountedObjective Fused InPlace NonlinearLeastSquaresObjective ScaledObjective
+        Arctan CachedObjective Cauchy ComposedLoss CostObjective CountedObjective Fused GemanMcClure Huber InPlace
+        LinearLoss Loss NonlinearLeastSquaresObjective ScaledLoss ScaledObjective SoftL1 Tolerant Truncated Tukey
+        UserLoss Welsch
     """,
     "solvers": """
         AdachiOkunoTakeda FixedDamping GradientDescentState LevenbergMarquardtState Nielsen gradient_descent
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
     from .autodiff import *
     from .checks import *
     from .core import *
+    from .directions import *
     from .manifolds import *
     from .objectives import *
     from .solvers import *

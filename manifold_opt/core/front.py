@@ -206,7 +206,7 @@ def least_squares_objective(residual: Any, **keywords: Any) -> Objective:
 def _objective(kind: Callable[..., Objective], name: str, f: Any, keywords: dict[str, Any]) -> Objective:
     if not isinstance(f, Objective):
         return kind(f, **keywords)
-    given = [key for key, value in keywords.items() if value not in (None, "auto", "riemannian", "coordinates")]
+    given = [key for key, value in keywords.items() if value not in (None, 1, "auto", "riemannian", "coordinates")]
     if given:
         raise ValueError(f"`{name}` is an objective already; give {', '.join(given)} to it, not to the solver.")
     return f

@@ -1,4 +1,4 @@
-r"""Nonlinear least squares: the cost f(p) = 1/2 |r(p)|^2 of a residual r : M -> R^m.
+r"""Nonlinear least squares: the cost f(p) = 1/2 |r(p)|^2 of a residual r : M -> R^m, or 1/2 sum_b rho(|r_b(p)|^2).
 
 The Jacobian is kept as the matrix J of the differential of r in orthonormal coordinates of the tangent space, so that
 the gradient has the coordinates J'r, and the Gauss-Newton model of f along the tangent vector with coordinates s is
@@ -16,9 +16,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..linalg import namespace
+from ..linalg.solvers import dense
 from .base import Objective, check_choice
+from .corrections import CORRECTIONS, corrected
 from .evaluation import Counts, Evaluation
-from .user_functions import FreshArrays, InPlace, calling_convention
+from .losses import LinearLoss, Loss, ScaledLoss, as_loss
+from .user_functions import FreshArrays, calling_convention, check_written, unwritten
 
 JACOBIAN_TYPES = ("coordinates", "gradients", "euclidean", "operator")
 
@@ -33,15 +36,29 @@ class LeastSquaresEvaluation(Evaluation):
     jacobian : array of shape (m, dim)
         In orthonormal coordinates; may be a sparse matrix or an operator where the user gave one.
     cost : float
-        1/2 |residuals|^2.
+        1/2 |residuals|^2, or 1/2 sum of the losses.
+    weights : array of shape (number of groups,)
+        rho' of the squared norm of each group of residuals: 1 for an inlier, less for an outlier.
+    model_residuals, model_jacobian : array
+        The pair (r, J) whose Gauss-Newton model has the gradient of the cost and about its curvature; the raw ones
+        without a loss.
     gradient_coordinates : array of shape (dim,)
-        J'r.
+        J'(rho' r), exact.
     gradient : array
         The Riemannian gradient, a stored tangent vector.
     gradient_norm : float
     """
 
-    __slots__ = ("_cost", "_gradient", "_gradient_coordinates", "_gradient_norm", "_jacobian", "_residuals")
+    __slots__ = (
+        "_cost",
+        "_gradient",
+        "_gradient_coordinates",
+        "_gradient_norm",
+        "_jacobian",
+        "_losses",
+        "_model",
+        "_residuals",
+    )
     quantities: ClassVar[tuple[str, ...]] = (
         "residuals",
         "jacobian",
@@ -56,7 +73,7 @@ class LeastSquaresEvaluation(Evaluation):
         self.functions = functions
         self.point = point
         self.counts = counts
-        self._residuals = self._jacobian = self._cost = None
+        self._residuals = self._jacobian = self._cost = self._losses = self._model = None
         self._gradient_coordinates = self._gradient = self._gradient_norm = None
 
     @property
@@ -75,18 +92,51 @@ class LeastSquaresEvaluation(Evaluation):
 
     @property
     def cost(self) -> float:
-        """1/2 |r(p)|^2."""
+        """1/2 |r(p)|^2, or 1/2 the sum of the losses."""
         value = self._cost
         if value is None:
-            r = self.residuals
-            value = self._cost = 0.5 * float(r.dot(r))
+            if self.functions.loss is None:
+                r = self.residuals
+                value = 0.5 * float(r.dot(r))
+            else:
+                value = 0.5 * float(self.losses[0].sum())
+            self._cost = value
         return value
+
+    @property
+    def losses(self) -> tuple[Any, Any, Any]:
+        """Values rho, rho' and rho'' of the squared norm of each group of residuals."""
+        if self._losses is None:
+            self._losses = self.functions.losses(self.residuals)
+        return self._losses
+
+    @property
+    def weights(self) -> Any:
+        """Derivative rho' of the loss at the squared norm of each group of residuals."""
+        return self.losses[1]
+
+    @property
+    def model_residuals(self) -> Any:
+        """Residuals of the Gauss-Newton model."""
+        return self.residuals if self.functions.loss is None else self._corrected()[0]
+
+    @property
+    def model_jacobian(self) -> Any:
+        """Jacobian of the Gauss-Newton model."""
+        return self.jacobian if self.functions.loss is None else self._corrected()[1]
+
+    def _corrected(self) -> tuple[Any, Any]:
+        if self._model is None:
+            self._model = self.functions.corrected(self.residuals, self.jacobian, self.losses)
+        return self._model
 
     @property
     def gradient_coordinates(self) -> Any:
         """J'r, the coordinates of the Riemannian gradient."""
         if self._gradient_coordinates is None:
             J, r = self.jacobian, self.residuals
+            if self.functions.loss is not None:
+                r = r * np.repeat(self.weights, self.functions.residual_size)
             self._gradient_coordinates = r.dot(J) if type(J) is np.ndarray else J.T @ r
         return self._gradient_coordinates
 
@@ -109,7 +159,7 @@ class LeastSquaresEvaluation(Evaluation):
     def release(self) -> None:
         """Give the memory of the residuals and the Jacobian back for reuse; the small results stay."""
         self.functions.recycle(self._residuals, self._jacobian)
-        self._residuals = self._jacobian = None
+        self._residuals = self._jacobian = self._model = None
 
     @staticmethod
     def picklable(name: str) -> bool:
@@ -131,6 +181,11 @@ class LeastSquaresFunctions:
     counted : tuple of (str, int)
         What one call of ``jacobian`` counts.
     given_jacobian : bool
+    loss : Loss or None
+    residual_size : int
+        Number of consecutive residuals that form a group, the argument of one loss.
+    correction : str
+        See `NonlinearLeastSquaresObjective`.
     buffers : Buffers or None
         Memory of in-place functions, handed out and taken back.
     """
@@ -140,6 +195,9 @@ class LeastSquaresFunctions:
     jacobian: Callable[[Any], tuple[Any, Any]]
     counted: tuple[tuple[str, int], ...] = (("jacobian", 1),)
     given_jacobian: bool = False
+    loss: Loss | None = None
+    residual_size: int = 1
+    correction: str = "triggs"
     buffers: Buffers | None = None
 
     def evaluation(self, p: Any, counts: Counts) -> LeastSquaresEvaluation:
@@ -162,6 +220,21 @@ class LeastSquaresFunctions:
         if e._residuals is None and residuals is not None:
             e._residuals = residuals
 
+    def losses(self, r: Any) -> tuple[Any, Any, Any]:
+        """Values rho, rho' and rho'' of the groups of residuals r."""
+        groups = r.reshape(-1, self.residual_size)
+        z = np.einsum("ij,ij->i", groups, groups)
+        return (self.loss or LinearLoss()).evaluate(z)
+
+    def corrected(self, r: Any, J: Any, losses: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+        """The pair of residuals and Jacobian whose plain Gauss-Newton model stands for the robust cost."""
+        return corrected(r, J, losses, self.residual_size, self.correction)
+
+    def offer(self, residuals: Any, jacobian: Any) -> None:
+        """Let in-place functions use these arrays, or None, first."""
+        if self.buffers is not None:
+            self.buffers.offer(residuals, jacobian)
+
     def recycle(self, residuals: Any, jacobian: Any) -> None:
         """Take back the memory of an evaluation that nobody needs any more."""
         if self.buffers is not None:
@@ -180,6 +253,8 @@ class LeastSquaresFunctions:
         """Functions of ``factor * f``: residuals and Jacobian times its root."""
         if factor < 0.0:
             raise ValueError(f"a least-squares objective can be scaled by a positive factor only; got {factor!r}.")
+        if self.loss is not None:
+            return replace(self, loss=ScaledLoss(self.loss, factor))
         root = math.sqrt(factor)
         residual, jacobian = self.residual, self.jacobian
 
@@ -198,23 +273,73 @@ class Buffers:
     __slots__ = ("jacobians", "residuals")
 
     def __init__(self) -> None:
-        self.residuals: list[Any] = []
-        self.jacobians: list[Any] = []
+        self.residuals = _Pool("residual")
+        self.jacobians = _Pool("jacobian")
 
-    @staticmethod
-    def take(free: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
-        """A free array of this shape, or a new one."""
-        while free:
-            array = free.pop()
-            if array.shape == shape and array.dtype == dtype:
-                return array
-        return np.empty(shape, dtype=dtype)
+    def offer(self, residuals: Any, jacobian: Any) -> None:
+        """Use arrays of the user's (or None) before any others."""
+        self.residuals.offer(residuals)
+        self.jacobians.offer(jacobian)
 
     def give_back(self, residuals: Any, jacobian: Any) -> None:
-        """Offer arrays for reuse; beyond the two that can be in use they are let go."""
-        for array, free in ((residuals, self.residuals), (jacobian, self.jacobians)):
-            if array is not None and len(free) < 2:
-                free.append(array)
+        """Take back arrays that nobody needs any more."""
+        self.residuals.give_back(residuals)
+        self.jacobians.give_back(jacobian)
+
+
+class _Pool:
+    """Arrays that an in-place function fills, one after the other."""
+
+    __slots__ = ("_checked", "_free", "_given", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._free: list[Any] = []
+        self._given: Any = None
+        self._checked = False
+
+    def filled(self, function: Callable[[Any], Any], shape: tuple[int, ...], dtype: Any) -> Any:
+        """Let ``function(array)`` fill a free array, or a new one."""
+        array = self.take(shape, dtype)
+        function(array)
+        self.check(array)
+        return array
+
+    def take(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A free array of this shape, or a new one."""
+        given = self._given
+        if given is not None:
+            dtype = given.dtype
+            if given.shape != shape or dtype.kind != "f":
+                raise ValueError(
+                    f"the buffer given for the values of `{self.name}` must be an array of floats of shape {shape}; it "
+                    f"has shape {given.shape} and dtype {dtype}."
+                )
+        while self._free:
+            array = self._free.pop()
+            if array.shape == shape and array.dtype == dtype:
+                return array
+        if given is not None:
+            return given.copy()  # with its kind, its pattern, and the entries that are never written
+        return np.empty(shape, dtype) if self._checked else unwritten(shape, dtype)
+
+    def check(self, array: Any) -> None:
+        """See to it, once, that the function has filled the whole array."""
+        if not self._checked and self._given is None:
+            check_written(array, self.name)
+        self._checked = True
+
+    def offer(self, array: Any) -> None:
+        """Use this array before any others, and copies of it after."""
+        if array is not None:
+            self._given = array
+            self._free = [array]
+
+    def give_back(self, array: Any) -> None:
+        """Offer an array for reuse; beyond the two that can be in use they are let go."""
+        free = self._free
+        if array is not None and len(free) < 2 and not any(array is other for other in free):
+            free.append(array)
 
 
 @dataclass(frozen=True)
@@ -242,6 +367,14 @@ class NonlinearLeastSquaresObjective(Objective):
         ``p -> (dim, *vector_shape)``; need not be orthonormal. Default: the manifold's orthonormal one.
     num_residuals : int, optional
         m; required for an in-place residual, checked otherwise.
+    loss : str, Loss or callable, optional
+        Robust loss of the squared residuals, see `manifold_opt.objectives.losses`; default none.
+    residual_size : int
+        How many consecutive residuals form a group whose squared norm is the argument of one loss: 1 (default) for
+        independent numbers, 2 for points in a picture, ...
+    correction : {"triggs", "irls"}
+        Gauss-Newton model of the robust cost: with the curvature of the loss as far as it leaves the model convex
+        (Triggs et al. 1999), or with reweighted residuals only.
     autodiff : str
         Where a missing Jacobian comes from, see `CostObjective`.
 
@@ -260,10 +393,16 @@ class NonlinearLeastSquaresObjective(Objective):
     jacobian_type: str = "coordinates"
     jacobian_basis: Any = None
     num_residuals: int | None = None
+    loss: Any = None
+    residual_size: int = 1
+    correction: str = "triggs"
     autodiff: str = "auto"
 
     def __post_init__(self) -> None:
         check_choice("jacobian_type", self.jacobian_type, JACOBIAN_TYPES)
+        check_choice("correction", self.correction, CORRECTIONS)
+        object.__setattr__(self, "loss", as_loss(self.loss))
+        _check_count("residual_size", self.residual_size)
         for name in ("residual", "jacobian"):
             value = getattr(self, name)
             if isinstance(value, Sequence):
@@ -292,8 +431,8 @@ class NonlinearLeastSquaresObjective(Objective):
                 "give one function for the whole matrix, or jacobian_type='gradients' or 'euclidean'."
             )
         m = self.num_residuals
-        if m is not None and (not isinstance(m, int | np.integer) or isinstance(m, bool) or m < 1):
-            raise ValueError(f"`num_residuals` must be a positive integer; got {m!r}.")
+        if m is not None:
+            _check_count("num_residuals", m)
         if inplace and m is None:
             raise ValueError(
                 "`residual` is InPlace, so the length of its buffer must be known: give num_residuals=m "
@@ -307,6 +446,11 @@ class NonlinearLeastSquaresObjective(Objective):
         return _Binding(self, M, p, counts).functions()
 
 
+def _check_count(name: str, n: Any) -> None:
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
+        raise ValueError(f"`{name}` must be a positive integer; got {n!r}.")
+
+
 def _as_tuple(functions: Any) -> tuple[Any, ...]:
     return functions if isinstance(functions, tuple) else (functions,)
 
@@ -318,19 +462,33 @@ class _Binding:
         self.objective, self.M, self.p, self.counts = objective, M, p, counts
         self.m = objective.num_residuals
         self.buffers = Buffers()
-        self.dtype = np.empty(0, p.dtype).real.dtype
+        self.inplace_jacobian = False
         self.fused = self.inplace = False
         self.function: Any
         if isinstance(objective.residual, tuple):
             self.function = _stacked(objective.residual)
         else:
             self.function, self.fused, self.inplace = calling_convention(objective.residual, "residual")
+        if self.fused:
+            self.inplace_jacobian = self.inplace
+        elif not isinstance(objective.jacobian, tuple):
+            self.inplace_jacobian = calling_convention(objective.jacobian, "jacobian")[2]
         self.arrays: FreshArrays | None = None
 
     def functions(self) -> LeastSquaresFunctions:
         residual = self._residual()
         jacobian, counted, given = self._jacobian(residual)
-        return LeastSquaresFunctions(self.M, residual, jacobian, counted, given, self.buffers)
+        return LeastSquaresFunctions(
+            self.M,
+            residual,
+            jacobian,
+            counted,
+            given,
+            self.objective.loss,
+            self.objective.residual_size,
+            self.objective.correction,
+            self.buffers,
+        )
 
     # residuals
 
@@ -340,14 +498,14 @@ class _Binding:
         if self.inplace:
             return self._filled
         f, check = self.function, self._checked_residuals
-        return lambda p: check(f(p))
+        return lambda p: check(f(p), p)
 
     def _filled(self, p: Any) -> Any:
-        r = self.buffers.take(self.buffers.residuals, (self.m,), self.dtype)  # type: ignore[arg-type]
-        self.function(p, r)
-        return r
+        return self.buffers.residuals.filled(lambda r: self.function(p, r), (self.m,), _real(p))  # type: ignore[arg-type]
 
-    def _checked_residuals(self, value: Any) -> Any:
+    def _checked_residuals(self, value: Any, p: Any) -> Any:
+        if isinstance(value, list | tuple):
+            value = _joined(value)
         if self.arrays is None:
             self.arrays = FreshArrays(self.function, "residual", np.shape(value))
             m = int(np.size(value))
@@ -355,10 +513,11 @@ class _Binding:
                 raise ValueError(f"`residual` returned {m} numbers; num_residuals={self.m} was given.")
             if m == 0:
                 raise ValueError("`residual` returned an empty array: there is nothing to fit.")
+            size = self.objective.residual_size
+            if m % size:
+                raise ValueError(f"`residual` returned {m} numbers, which do not form groups of residual_size={size}.")
             self.m = m
-        r = self.arrays.checked(value)
-        if r.dtype.kind == "c":
-            raise TypeError("`residual` must be real: return real and imaginary parts one after the other.")
+        r = self.arrays.checked(value, p)
         return r if r.ndim == 1 else r.reshape(-1)
 
     # Jacobian
@@ -377,36 +536,41 @@ class _Binding:
         jacobian = self.objective.jacobian
         if isinstance(jacobian, tuple):
             functions = jacobian
-            return lambda p: np.stack([np.asarray(f(p), dtype=self.dtype) for f in functions])
+            shape = self._row_shape()
+            rows = [FreshArrays(f, f"jacobian[{i}]", shape, dtype=self.p.dtype) for i, f in enumerate(functions)]
+            return lambda p: np.stack([row(p) for row in rows])
         function, _, inplace = calling_convention(jacobian, "jacobian")
         if not inplace:
             return function  # type: ignore[return-value]  # not None: the caller looked
+        pool = self.buffers.jacobians
+        return lambda p: pool.filled(
+            lambda J: function(p, J),  # type: ignore[misc]
+            self._jacobian_shape(),
+            self._jacobian_dtype(p),
+        )
 
-        def filled(p: Any) -> Any:
-            J = self.buffers.take(self.buffers.jacobians, self._jacobian_shape(), self.dtype)
-            function(p, J)  # type: ignore[misc]
-            return J
-
-        return filled
+    def _row_shape(self) -> tuple[int, ...]:
+        kind, M = self.objective.jacobian_type, self.M
+        return tuple({"gradients": M.vector_shape, "euclidean": M.embedding_shape}.get(kind, (M.dim,)))
 
     def _jacobian_shape(self) -> tuple[int, ...]:
-        tail = {
-            "coordinates": (self.M.dim,),
-            "operator": (self.M.dim,),
-            "gradients": self.M.vector_shape,
-            "euclidean": self.M.embedding_shape,
-        }[self.objective.jacobian_type]
         if self.m is None:
             raise ValueError("the Jacobian is InPlace, so the number of residuals must be known: give num_residuals=m.")
-        return (self.m, *tail)
+        return (self.m, *self._row_shape())
+
+    def _jacobian_dtype(self, p: Any) -> Any:
+        return p.dtype if self.objective.jacobian_type in ("gradients", "euclidean") else _real(p)
 
     def _fused(self) -> Callable[[Any], tuple[Any, Any]]:
         f, convert = self.function, self._conversion()
 
         def inplace(p: Any) -> tuple[Any, Any]:
-            r = self.buffers.take(self.buffers.residuals, (self.m,), self.dtype)  # type: ignore[arg-type]
-            J = self.buffers.take(self.buffers.jacobians, self._jacobian_shape(), self.dtype)
+            residuals, jacobians = self.buffers.residuals, self.buffers.jacobians
+            r = residuals.take((self.m,), _real(p))  # type: ignore[arg-type]
+            J = jacobians.take(self._jacobian_shape(), self._jacobian_dtype(p))
             f(p, r, J)
+            residuals.check(r)
+            jacobians.check(J)
             return r, convert(p, J)
 
         def allocating(p: Any) -> tuple[Any, Any]:
@@ -415,7 +579,7 @@ class _Binding:
                 raise TypeError(
                     f"`residual` is Fused and must return (residual, jacobian); it returned {type(pair).__name__}."
                 )
-            return self._checked_residuals(pair[0]), convert(p, pair[1])
+            return self._checked_residuals(pair[0], p), convert(p, pair[1])
 
         return inplace if self.inplace else allocating
 
@@ -426,44 +590,54 @@ class _Binding:
         if kind == "coordinates":
             return self._coordinates()
         euclidean = kind == "euclidean"
-        arrays = FreshArrays(lambda p: None, "jacobian", None)
+        checked = self._checked_array()
 
         def convert(p: Any, G: Any) -> Any:
-            if arrays.shape is None and self.m is not None:
-                arrays.shape = self._jacobian_shape()
-            G = arrays.checked(G) if type(self.objective.jacobian) is not InPlace else G
-            return M.get_coordinates(p, M.riemannian_gradient(p, G) if euclidean else G)
+            G = checked(p, G)
+            J = M.get_coordinates(p, M.riemannian_gradient(p, G) if euclidean else G)
+            if self.inplace_jacobian:
+                self.buffers.jacobians.give_back(G)  # J is another array
+            return J
 
         return convert
 
-    def _coordinates(self) -> Callable[[Any, Any], Any]:
-        M, basis = self.M, self.objective.jacobian_basis
-        arrays = FreshArrays(lambda p: None, "jacobian", None)
-        inplace = self.inplace if self.fused else isinstance(self.objective.jacobian, InPlace)
+    def _checked_array(self) -> Callable[[Any, Any], Any]:
+        kind = self.objective.jacobian_type
+        dtype = self.p.dtype if kind in ("gradients", "euclidean") else float
+        arrays = FreshArrays(lambda p: None, "jacobian", None, dtype=dtype)
 
         def checked(p: Any, J: Any) -> Any:
-            if inplace:
+            if self.inplace_jacobian:
                 return J
-            if hasattr(J, "tocsr"):
+            if kind == "coordinates" and hasattr(J, "tocsr"):
                 return self._checked_operator(p, J)
-            if arrays.shape is None:
-                arrays.shape = self._jacobian_shape() if self.m is not None else None
-            return arrays.checked(J)
+            if arrays.shape is None and self.m is not None:
+                arrays.shape = self._jacobian_shape()
+            return arrays.checked(J, p)
 
+        return checked
+
+    def _coordinates(self) -> Callable[[Any, Any], Any]:
+        M, basis = self.M, self.objective.jacobian_basis
+        checked = self._checked_array()
         if basis is None:
             return checked
 
         def convert(p: Any, J: Any) -> Any:
             E = basis(p) if callable(basis) else M.get_basis(p, basis)
             C = M.get_coordinates(p, E)  # row j: coordinates of the basis vector j
-            return np.linalg.solve(C, checked(p, J).T).T
+            return np.linalg.solve(C, dense(checked(p, J)).T).T
 
         return convert
 
     def _checked_operator(self, p: Any, J: Any) -> Any:
         shape = tuple(getattr(J, "shape", ()))
-        if shape != (self.m or shape[:1][0], self.M.dim):
-            raise ValueError(f"`jacobian` must have shape (m, dim) = {(self.m, self.M.dim)}; it has shape {shape}.")
+        m = "m" if self.m is None else self.m
+        if len(shape) != 2 or shape[1] != self.M.dim or shape[0] != (self.m or shape[0]):
+            raise ValueError(
+                f"`jacobian` must return a matrix or an operator of shape (m, dim) = ({m}, {self.M.dim}); it returned "
+                f"{type(J).__name__} of shape {shape}."
+            )
         return J
 
     def _differentiated(
@@ -472,18 +646,37 @@ class _Binding:
         from ..autodiff import check_residual_jacobian, choose_backend
 
         f = residual if self.inplace else self.function
-        backend = choose_backend(self.objective.autodiff if not self.inplace else "finite-differences", f, self.p)
+
+        def tried(p: Any) -> Any:
+            self.counts["check"] += 1
+            return f(p)
+
+        backend = choose_backend(self.objective.autodiff, tried, self.p)
         jacobian = backend.jacobian(f, self.M)
         costs = backend.cost_per_gradient(self.M)
         if costs == 0:
             self.counts["check"] += check_residual_jacobian(residual, lambda p: jacobian(p)[1], self.M, self.p)
-        counted = (("jacobian", 1), ("residual", costs)) if costs else (("jacobian", 1),)
+        # differences call the residual at p too
+        counted = (("jacobian", 1), ("residual", costs + 1)) if costs else (("jacobian", 1),)
         return jacobian, counted, False
+
+
+def _real(p: Any) -> Any:
+    """The dtype of real numbers as precise as p, which may be traced."""
+    return np.finfo(p.dtype).dtype
 
 
 def _stacked(functions: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
     """One function that returns the values of all, raveled, one after the other."""
     return lambda p: raveled([f(p) for f in functions])
+
+
+def _joined(values: Any) -> Any:
+    """One array of what a residual returned as a list or tuple, of numbers or of arrays of any lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return raveled(list(values))
 
 
 def raveled(values: list[Any]) -> Any:
