@@ -51,6 +51,8 @@ class Problem:
         functions = self._functions
         if counts is None:
             p, counts = np.asarray(p), Counts()
+            if p.dtype.kind in "iub":
+                p = p.astype(float)
         if functions is None:
             functions = self.functions(p, counts)
         return functions.evaluation(p, counts)

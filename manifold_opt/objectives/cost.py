@@ -148,7 +148,14 @@ class CostFunctions:
 
         def scaled_operator(e: CostEvaluation) -> Callable[[Any], Any]:
             inner = self.evaluation(e.point, e.counts)
+            if e.known("gradient"):
+                G = e._euclidean_gradient
+                inner._gradient = e._gradient / factor
+                inner._euclidean_gradient = None if G is None else G / factor
             apply = operator(inner)
+            if inner.known("gradient") and not e.known("gradient"):
+                G = inner._euclidean_gradient
+                e._gradient, e._euclidean_gradient = factor * inner._gradient, None if G is None else factor * G
             return lambda X: factor * apply(X)
 
         return replace(
@@ -171,7 +178,7 @@ class CostObjective(Objective):
         ``gradient(p)``. Default: by differentiation of ``cost``.
     hessian : callable, InPlace, optional
         ``hessian(p, X)``, the Hessian applied to X. Default: by differentiation.
-    preconditioner : callable, optional
+    preconditioner : callable, InPlace, optional
         ``preconditioner(p, X)``, an approximation of the inverse Hessian applied to X.
     objective_type : {"riemannian", "euclidean"}
         What a given gradient and Hessian are. Euclidean ones are arrays in the embedding (the derivatives of f as a
@@ -202,6 +209,7 @@ class CostObjective(Objective):
             raise TypeError("`f`, the cost, is missing: give a function of a point.")
         calling_convention(self.gradient, "gradient")
         calling_convention(self.hessian, "hessian")
+        calling_convention(self.preconditioner, "preconditioner")
         check_choice("objective_type", self.objective_type, OBJECTIVE_TYPES)
         if fused and self.gradient is not None:
             raise ValueError("`f` is Fused and brings its gradient: leave out `gradient=`.")
@@ -224,10 +232,22 @@ class _Binding:
 
     def functions(self) -> CostFunctions:
         gradient, counted, given = self._gradient()
-        preconditioner, _, _ = calling_convention(self.objective.preconditioner, "preconditioner")
         return CostFunctions(
-            self.M, self._cost(), gradient, self._hessian(), counted, given, preconditioner=preconditioner
+            self.M, self._cost(), gradient, self._hessian(), counted, given, preconditioner=self._preconditioner()
         )
+
+    def _preconditioner(self) -> Callable[[Any, Any], Any] | None:
+        function, _, inplace = calling_convention(self.objective.preconditioner, "preconditioner")
+        if not inplace:
+            return function
+        shape = tuple(self.M.vector_shape)
+
+        def filled(p: Any, X: Any) -> Any:
+            Y = np.empty(shape, dtype=X.dtype)
+            function(p, X, Y)  # type: ignore[misc]
+            return Y
+
+        return filled
 
     def _cost(self) -> Callable[[Any], float] | None:
         if self.fused:
@@ -253,18 +273,18 @@ class _Binding:
         return tuple(self.M.embedding_shape if self.euclidean else self.M.vector_shape)
 
     def _fused_gradient(self) -> Callable[[Any], tuple[float, Any]]:
-        f, shape, dtype = self.function, self._gradient_shape(), self.p.dtype
-        arrays = FreshArrays(f, "gradient", shape, self.inplace, dtype)  # type: ignore[arg-type]
+        f = self.function
+        arrays = FreshArrays(f, "gradient", self._gradient_shape(), self.inplace, self.p.dtype)  # type: ignore[arg-type]
 
         def inplace(p: Any) -> tuple[float, Any]:
-            G = np.empty(shape, dtype=dtype)
-            return as_float(f(p, G)), G  # type: ignore[misc]
+            value, G = arrays.filled(p)
+            return as_float(value), G
 
         def allocating(p: Any) -> tuple[float, Any]:
             pair = f(p)  # type: ignore[misc]
             if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise TypeError(f"`f` is Fused and must return (cost, gradient); it returned {type(pair).__name__}.")
-            return as_float(pair[0]), arrays.checked(pair[1])
+            return as_float(pair[0]), arrays.checked(pair[1], p)
 
         return inplace if self.inplace else allocating
 
@@ -283,20 +303,24 @@ class _Binding:
         from ..autodiff import check_cost_gradient, choose_backend
 
         f = self.function
-        self.backend = choose_backend(self.objective.autodiff, f, self.p)
-        value_and_gradient = self.backend.value_and_gradient(f, self.M)
+
+        def tried(p: Any) -> Any:
+            self.counts["check"] += 1
+            return f(p)  # type: ignore[misc]
+
+        self.backend = choose_backend(self.objective.autodiff, tried, self.p)
         costs = self.backend.cost_per_gradient(self.M)
+        if costs:
+            differences = self.backend.gradient(f, self.M)
+            return lambda p: (None, differences(p), None), (("gradient", 1), ("cost", costs)), False
+        value_and_gradient = self.backend.value_and_gradient(f, self.M)
 
         def gradient(p: Any) -> tuple[float, Any, None]:
             value, X = value_and_gradient(p)
             return value, X, None
 
-        if costs == 0:
-            self.counts["check"] += check_cost_gradient(
-                self._cost(), lambda p: value_and_gradient(p)[1], self.M, self.p
-            )
-        counted = (("gradient", 1), ("cost", costs)) if costs else (("gradient", 1),)
-        return gradient, counted, False
+        self.counts["check"] += check_cost_gradient(self._cost(), lambda p: value_and_gradient(p)[1], self.M, self.p)
+        return gradient, (("gradient", 1),), False
 
     def _hessian(self) -> Callable[[CostEvaluation], Callable[[Any], Any]]:
         function, _, inplace = calling_convention(self.objective.hessian, "hessian")
@@ -308,12 +332,13 @@ class _Binding:
         return lambda e: _difference_hessian(self.M, e)
 
     def _given_hessian(self, function: Callable[..., Any], inplace: bool) -> Callable[..., Any]:
-        M, shape, dtype, euclidean = self.M, self._gradient_shape(), self.p.dtype, self.euclidean
+        M, shape, euclidean = self.M, self._gradient_shape(), self.euclidean
+        arrays = FreshArrays(function, "hessian", shape, dtype=self.p.dtype)
 
         def raw(p: Any, X: Any) -> Any:
             if not inplace:
-                return np.asarray(function(p, X))
-            H = np.empty(shape, dtype=dtype)
+                return arrays.checked(function(p, X))
+            H = np.empty(shape, dtype=p.dtype)
             function(p, X, H)
             return H
 
@@ -343,7 +368,8 @@ def _difference_hessian(M: Any, e: CostEvaluation) -> Callable[[Any], Any]:
             return M.zero_vector(p)
         h = math.sqrt(np.finfo(p.dtype).eps) / length
         q = retract(p, X, h)
-        e.counts["gradient"] += 1
+        for name, n in e.functions.counted:
+            e.counts[name] += n
         _, Y, _ = e.functions.gradient(q)
         return M.tangentialize(p, (transport(q, Y, p) - gradient) / h)
 

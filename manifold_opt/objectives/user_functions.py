@@ -86,6 +86,9 @@ def as_float(value: Any, name: str = "f") -> float:
     if type(value) is float:
         return value
     try:
+        # float() would read a string, and drop an imaginary part with a warning only
+        if isinstance(value, complex | str | bytes) or getattr(getattr(value, "dtype", None), "kind", "f") in "cOUSmM":
+            raise TypeError
         return float(value) if np.ndim(value) == 0 else float(np.asarray(value).item())
     except (TypeError, ValueError):
         raise TypeError(
@@ -111,36 +114,46 @@ class FreshArrays:
     inplace : bool
         Whether ``function`` writes into a buffer.
     dtype : dtype
-        Of the buffers of an in-place function.
+        Of the points: where they are real, what comes back must be real.
     """
 
-    __slots__ = ("_first", "_last", "dtype", "function", "inplace", "name", "shape")
+    __slots__ = ("_first", "_last", "_point", "function", "inplace", "kinds", "name", "shape")
 
     def __init__(
         self, function: Function, name: str, shape: tuple[int, ...] | None, inplace: bool = False, dtype: Any = float
     ) -> None:
-        self.function, self.name, self.shape, self.inplace, self.dtype = function, name, shape, inplace, dtype
+        self.function, self.name, self.shape, self.inplace = function, name, shape, inplace
+        self.kinds = "fc" if np.dtype(dtype).kind == "c" else "f"
         self._last: Any = None
         self._first: Any = None
+        self._point: Any = None
 
     def __call__(self, p: Any) -> Any:
         """The function's array at p, checked."""
         if self.inplace:
-            value = np.empty(self.shape or (), dtype=self.dtype)
-            self.function(p, value)
-            return value
-        return self.checked(self.function(p))
+            return self.filled(p)[1]
+        return self.checked(self.function(p), p)
 
-    def checked(self, value: Any) -> Any:
-        """Return ``value`` as an array of the required shape that was not handed out before."""
-        if type(value) is not np.ndarray or value.shape != self.shape or value.dtype.kind not in "fc":
+    def filled(self, p: Any) -> tuple[Any, Any]:
+        """What an in-place function returns, and the buffer that it filled."""
+        if self._first is not None:
+            value = np.empty(self.shape or (), dtype=p.dtype)
+            return self.function(p, value), value
+        value = self._first = unwritten(self.shape or (), p.dtype)
+        returned = self.function(p, value)
+        check_written(value, self.name)
+        return returned, value
+
+    def checked(self, value: Any, p: Any = None) -> Any:
+        """Return ``value`` as an array of the required shape that was not handed out before, but for the same p."""
+        if type(value) is not np.ndarray or value.shape != self.shape or value.dtype.kind not in self.kinds:
             value = self._converted(value)
         last = self._last
         if last is None:
             self._first = value.copy()
         elif value is last or (value.base is not None and value.base is last.base):
-            self._refuse_reuse(value, last)
-        self._last = value
+            self._refuse_reuse(value, last, p)
+        self._last, self._point = value, p
         return value
 
     def _converted(self, value: Any) -> Any:
@@ -149,6 +162,11 @@ class FreshArrays:
             raise TypeError(f"`{self.name}` must return numbers; it returned {_describe(value)}.")
         if array.dtype.kind in "iub":
             array = array.astype(float)
+        if array.dtype.kind not in self.kinds:
+            raise TypeError(
+                f"`{self.name}` must be real; it returned {_describe(value)} of complex numbers. Take the real part, "
+                "or return real and imaginary parts one after the other."
+            )
         if self.shape is None:
             self.shape = array.shape
         elif array.shape != self.shape:
@@ -157,14 +175,37 @@ class FreshArrays:
             )
         return array
 
-    def _refuse_reuse(self, value: Any, last: Any) -> None:
+    def _refuse_reuse(self, value: Any, last: Any, p: Any) -> None:
         if not np.shares_memory(value, last) or np.array_equal(value, self._first, equal_nan=True):
             return
+        if p is not None and self._point is not None and np.array_equal(p, self._point):
+            return  # a function that remembers its last value
         raise ValueError(
             f"`{self.name}` returned memory that it returned before, with new values: earlier results, which the "
             f"solver still uses, have changed. Return a new array (`.copy()`), or write into the buffer that the "
             f"solver offers: wrap the function as InPlace(f) and let it fill f(p, out)."
         )
+
+
+def unwritten(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A buffer in which `check_written` sees what a function has left untouched."""
+    return np.full(shape, _unlikely(dtype), dtype)
+
+
+def check_written(array: Any, name: str) -> None:
+    """Raise ValueError when a function left entries of an `unwritten` buffer as they were."""
+    missing = np.argwhere(array == _unlikely(array.dtype))
+    if len(missing):
+        raise ValueError(
+            f"`{name}` is InPlace, but did not write {len(missing)} of the {array.size} entries of its buffer, the "
+            f"first at {tuple(missing[0].tolist())}: it must fill all of `out` in f(p, out). What it returns is "
+            "ignored, and the buffer is not zero at first."
+        )
+
+
+def _unlikely(dtype: Any) -> Any:
+    """A number near the smallest of its dtype, which no function returns by chance."""
+    return np.dtype(dtype).type(1.37) * np.finfo(dtype).tiny
 
 
 def _describe(value: Any) -> str:
