@@ -37,15 +37,29 @@ class CountedObjective(Objective):
 
     def bind(self, M: Any, p: Any, counts: Counts) -> Any:
         """Functions of the inner objective, each counting its calls."""
+        checks = counts["check"]
+        functions = self.objective.bind(M, p, counts)
+        self._add((("check", counts["check"] - checks),))
 
         def wrap(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-            def counted(*arguments: Any) -> Any:
-                self.counts[name] += 1
-                return function(*arguments)
+            if name == "hessian":
+                return lambda e: self._counting((("hessian", 1),), function(e))
+            # a fused gradient or Jacobian counts one each, one by differences its values too
+            return self._counting(functions.counted if name in ("gradient", "jacobian") else ((name, 1),), function)
 
-            return counted
+        return functions.mapped(wrap)
 
-        return self.objective.bind(M, p, counts).mapped(wrap)
+    def _counting(self, weights: tuple[tuple[str, int], ...], function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self._add(weights)
+            return function(*arguments)
+
+        return counted
+
+    def _add(self, weights: tuple[tuple[str, int], ...]) -> None:
+        for name, n in weights:
+            if n:
+                self.counts[name] += n
 
 
 @dataclass(frozen=True)
