@@ -1,4 +1,4 @@
-"""Damped linear least squares: against the augmented system in NumPy, at bad conditions, deficient ranks, all kinds of J."""
+"""Damped linear least squares: against the augmented system in NumPy, for bad conditions, deficient ranks, all kinds."""
 
 from __future__ import annotations
 
