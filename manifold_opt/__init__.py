@@ -23,6 +23,11 @@ _NAMES = {
     "directions": """
         AverageGradient Direction Gradient MomentumGradient Nesterov PreconditionedDirection
     """,
+    "decorators": """
+        At CallbackState Checkpoint CheckpointError CheckpointState DebugState EntryChange Every IfEntry ProgressState
+        RecordState SolverWarning WarnIfCostIncreases WarnIfCostNotFinite WarnIfFieldIncreases WarnIfFieldNotFinite
+        WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
+    """,
     "manifolds": """
         Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations Sphere
         SymmetricPositiveDefinite TangentSpace
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
     from .autodiff import *
     from .checks import *
     from .core import *
+    from .decorators import *
     from .directions import *
     from .manifolds import *
     from .objectives import *

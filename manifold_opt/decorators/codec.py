@@ -154,7 +154,12 @@ class Encoder:
         return name
 
     def _list(self, value: list[Any], path: str) -> Any:
-        first = value[0] if value else None
+        kinds = set(map(type, value))
+        if kinds <= {bool, int, str, type(None)}:
+            return {"list": list(value)}
+        if kinds == {float} and len(value) >= STACK:
+            return {"floats": self._array(np.array(value), path)}
+        first = value[0]
         if len(value) >= STACK and type(first) is np.ndarray and not first.dtype.hasobject:
             fresh = {id(x) for x in value}.isdisjoint(self._memo)
             same = all(type(x) is np.ndarray and x.shape == first.shape and x.dtype == first.dtype for x in value)
@@ -250,8 +255,9 @@ def expanded(
         return expanded(objects[i], objects, arrays, inside, (*above, i))
     if "generator" in node and exact is not None:
         return "a random generator"
-    if "array" in node or "scalar" in node:
-        a = np.ascontiguousarray(arrays[node.get("array") or node["scalar"]])
+    member = next((node[kind] for kind in ("array", "scalar", "stack", "floats") if kind in node), None)
+    if member is not None:
+        a = np.ascontiguousarray(arrays[member])
         content = [] if exact is not None and "array" in node else [hashlib.sha256(a.tobytes()).hexdigest()]
         return {"array": [a.dtype.str, list(a.shape), *content]}
     return {key: expanded(x, objects, arrays, exact, above) for key, x in node.items()}
@@ -305,6 +311,9 @@ class Decoder:
 
     def _make_stack(self, node: Any, i: int) -> Any:
         return [x.copy() for x in self.arrays[node["stack"]]]
+
+    def _make_floats(self, node: Any, i: int) -> Any:
+        return self.arrays[node["floats"]].tolist()
 
     def _make_complex(self, node: Any, i: int) -> complex:
         return complex(*map(float, node["complex"]))

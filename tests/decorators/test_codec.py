@@ -125,6 +125,14 @@ def test_a_long_list_of_arrays_is_one_array():
     assert np.array_equal(again, arrays) and not np.shares_memory(again[0], again[1])
 
 
+def test_long_lists_of_numbers():
+    for values in ([0.1 * i for i in range(100)], [math.inf, -0.0] * 50, list(range(100)), ["a", None] * 50):
+        again = through(values)
+        assert again == values and list(map(type, again)) == list(map(type, values))
+    assert all(map(math.isnan, through([math.nan] * 50)))
+    assert through([1.0, 2] * 50) == [1.0, 2] * 50
+
+
 @pytest.mark.parametrize("kind", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64])
 def test_generators_go_on_where_they_were(kind):
     rng = np.random.Generator(kind(np.random.SeedSequence(5)))
