@@ -1,6 +1,9 @@
 r"""Gradient descent: from p go along the steepest descent direction, p <- retract(p, -t grad f(p)).
 
-All freedom is in the step size t. The default, backtracking from the Barzilai-Borwein step, needs one cost per trial
+The direction may be changed, by momentum or a preconditioner for example. Where a line search needs descent and the
+changed direction has none, its memory is dropped and the step goes along minus the gradient.
+
+The other freedom is the step size t. The default, backtracking from the Barzilai-Borwein step, needs one cost per trial
 and one gradient per iteration, and no knowledge of the scale of f.
 
 References
@@ -11,29 +14,28 @@ References
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
 
 from ..core.front import Common, cost_objective, run
 from ..core.result import Result
-from ..core.state import SolverState
-from ..core.status import Status
+from ..directions.base import Direction, Gradient, check_direction
 from ..stepsizes import ArmijoLinesearch, StepSize
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
+from .line_search import LineSearchState
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class GradientDescentState(SolverState):
+class GradientDescentState(LineSearchState):
     """State of `gradient_descent`.
 
     Parameters
     ----------
     p0 : array
         Start point; copied.
+    direction : Direction, optional
+        Default ``Gradient()``.
     stepsize : StepSize, optional
         Default ``ArmijoLinesearch()``.
     retraction, transport : str or callable, optional
@@ -42,77 +44,43 @@ class GradientDescentState(SolverState):
         Default ``StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)``.
     """
 
-    transient: ClassVar[tuple[str, ...]] = ("retract", "transport", "safe_length", "_search")
+    transient: ClassVar[tuple[str, ...]] = (*LineSearchState.transient, "_direction")
 
-    def __init__(
-        self,
-        p0: Any,
-        *,
-        stepsize: StepSize | None = None,
-        retraction: Any = None,
-        transport: Any = None,
-        stopping: Any = None,
-    ) -> None:
-        super().__init__(p0, stopping=stopping)
-        self.step_rule = ArmijoLinesearch() if stepsize is None else stepsize
-        if not isinstance(self.step_rule, StepSize):
-            raise TypeError(f"`stepsize` must be a step-size rule such as ConstantLength(0.1); got {stepsize!r}.")
-        self.retraction, self.vector_transport = retraction, transport
+    def __init__(self, p0: Any, *, direction: Direction | None = None, **keywords: Any) -> None:
+        super().__init__(p0, **keywords)
+        self.direction = Gradient() if direction is None else direction
+        check_direction(self.direction)
+
+    @classmethod
+    def default_stepsize(cls) -> StepSize:
+        """Backtracking from the Barzilai-Borwein step."""
+        return ArmijoLinesearch()
 
     @classmethod
     def default_stopping(cls) -> Any:
         """1000 iterations or a gradient norm below 1e-8."""
         return StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)
 
-    def initialize(self, problem: Any, evaluation: Any) -> None:
-        """Evaluate at the start; a gradient of exactly zero there is looked at twice."""
-        if self.step_rule.uses_cost and not math.isfinite(evaluation.cost):
-            self.fail(Status.BAD_FUNCTION, f"the cost is {evaluation.cost} at the start point: choose another one.")
-            return
-        super().initialize(problem, evaluation)
-        if self.status is Status.RUNNING and evaluation.gradient_norm == 0.0:
-            check_given_gradient(problem, self, evaluation)
-
     def attach(self, problem: Any) -> None:
-        """Resolve the methods of the manifold and bind the step-size rule."""
-        M = problem.manifold
-        self.retract = M.get_retraction(self.retraction)
-        self.transport = M.get_transport(self.vector_transport)
-        self.eps = float(np.finfo(self.point.dtype).eps)
-        # steps up to this length need not ask M.max_step
-        self.safe_length = M.injectivity_radius if M.has("injectivity_radius") else math.inf
-        self._search = self.bound("stepsize", self.step_rule, problem)
+        """Bind the direction rule too; the plain gradient needs none."""
+        super().attach(problem)
+        plain = type(self.direction) is Gradient
+        self._direction = None if plain else self.bound("direction", self.direction, problem)
 
     def advance(self, problem: Any) -> None:
-        """One step along the negative gradient."""
-        e, search = self.evaluation, self._search
-        norm = e.gradient_norm
-        candidate = search.search(problem, self, -e.gradient, -norm * norm, norm)
-        if candidate is None:
-            if search.status is Status.LINE_SEARCH_FAILED:
-                search.reason += check_given_gradient(problem, self, e)
-            self.fail(search.status, search.reason)
-        elif self.accept(candidate):
-            self.stepsize = search.stepsize
-            self.step_norm = search.stepsize * norm
+        """One step along the direction."""
+        direction = self._direction
+        if direction is None:
+            e = self.evaluation
+            norm = e.gradient_norm
+            self.follow(problem, -e.gradient, -norm * norm, norm)
+        else:
+            self.descend(problem, direction.compute(problem, self))
 
-
-def check_given_gradient(problem: Any, state: SolverState, e: Any) -> str:
-    """Compare a user's gradient with one difference of the cost: raise before the first step, describe it later."""
-    from ..autodiff import WrongDerivative, check_cost_gradient
-
-    functions = e.functions
-    if not getattr(functions, "given_gradient", False) or functions.cost is None:
-        return ""
-    try:
-        state.evaluations["check"] += check_cost_gradient(
-            functions.cost, lambda p: functions.gradient(p)[1], problem.manifold, e.point
-        )
-    except WrongDerivative as error:
-        if state.iteration == 0:
-            raise
-        return f" {error}"
-    return ""
+    def restart(self) -> None:
+        """Forget the directions of the past."""
+        if self._direction is not None:
+            self._direction.restart()
 
 
 def gradient_descent(
@@ -123,6 +91,7 @@ def gradient_descent(
     gradient: Any = None,
     objective_type: str = "riemannian",
     autodiff: str = "auto",
+    direction: Direction | None = None,
     stepsize: StepSize | None = None,
     retraction: Any = None,
     transport: Any = None,
@@ -143,6 +112,8 @@ def gradient_descent(
         What the given gradient is.
     autodiff : str
         Source of a missing gradient, see `CostObjective`.
+    direction : Direction, optional
+        Which way to go; default minus the gradient, ``Gradient()``.
     stepsize : StepSize, optional
         Default ``ArmijoLinesearch()``.
     retraction, transport : str or callable, optional
@@ -180,6 +151,8 @@ def gradient_descent(
         M,
         objective,
         p0,
-        lambda p: GradientDescentState(p, stepsize=stepsize, retraction=retraction, transport=transport),
+        lambda p: GradientDescentState(
+            p, direction=direction, stepsize=stepsize, retraction=retraction, transport=transport
+        ),
         common,
     )

@@ -68,6 +68,7 @@ class ArmijoLinesearch(StepSize):
     initial_guess: str = "barzilai-borwein"
 
     uses_cost: ClassVar[bool] = True
+    needs_descent: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_positive("initial", self.initial)
@@ -78,6 +79,11 @@ class ArmijoLinesearch(StepSize):
         if self.initial_guess not in INITIAL_GUESSES:
             choices = ", ".join(map(repr, INITIAL_GUESSES))
             raise ValueError(f"`initial_guess` must be one of {choices}; got {self.initial_guess!r}.")
+
+    @property
+    def first(self) -> float:
+        """The first trial."""
+        return self.initial
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundStepSize:
         """Run-time object; its memory is the last accepted step."""

@@ -14,6 +14,13 @@ class StepSize:
     __slots__ = ()
     uses_cost: ClassVar[bool] = False
     """Whether the cost must be finite at the start point."""
+    needs_descent: ClassVar[bool] = False
+    """Whether the rule is a search, which finds nothing along a direction that does not descend."""
+
+    @property
+    def first(self) -> float:
+        """A step size to reckon with before any was found."""
+        return 1.0
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> Any:
         """Run-time object with the rule's memory; ``previous`` is that of an equal rule, to be continued."""
@@ -32,12 +39,15 @@ class BoundStepSize:
         Why the last search failed.
     reason : str
         The same as a sentence.
+    abyss : Evaluation or None
+        Where a search that ended with ``DIVERGED`` found the cost -inf.
     """
 
-    __slots__ = ("reason", "rule", "status", "stepsize")
+    __slots__ = ("abyss", "reason", "rule", "status", "stepsize")
 
     def __init__(self, rule: Any) -> None:
         self.rule = rule
+        self.abyss: Any = None
         self.stepsize = math.nan
         self.status = Status.LINE_SEARCH_FAILED
         self.reason = ""
@@ -61,6 +71,12 @@ class BoundStepSize:
 
     def _fail(self, status: Status, reason: str) -> None:
         self.status, self.reason = status, reason
+
+
+    def _fall(self, candidate: Any, t: float) -> None:
+        """Fail because the cost at a trial point is -inf: there is nothing to go on from, and nothing lower."""
+        self.abyss, self.stepsize = candidate, t
+        self._fail(Status.DIVERGED, f"the cost is -inf at a step size of {t:.3g}: it is unbounded below.")
 
 
 def check_positive(name: str, value: Any) -> None:

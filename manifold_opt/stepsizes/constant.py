@@ -33,6 +33,11 @@ class ConstantLength(StepSize):
         check_positive("length", self.length)
         _check_type(self.type)
 
+    @property
+    def first(self) -> float:
+        """The length."""
+        return self.length
+
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundStepSize:
         """Run-time object; it has no memory."""
         return _BoundConstant(self)
@@ -75,6 +80,11 @@ class DecreasingLength(StepSize):
     def at(self, k: int) -> float:
         """Step size of iteration k."""
         return (self.length - k * self.subtrahend) * self.factor**k / (k + self.shift) ** self.exponent
+
+    @property
+    def first(self) -> float:
+        """The step size of iteration 0."""
+        return self.at(0)
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundStepSize:
         """Run-time object; it has no memory."""
