@@ -24,4 +24,6 @@ def check_rules(f, A, E, step=1e-5, tolerance=2e-8):
     product = autograd.hessian_vector_product(cost)(A, E)
     limit = 10 * tolerance * (1.0 + np.abs(product).max())
     np.testing.assert_allclose(product, difference(gradient), rtol=0, atol=limit)
-    np.testing.assert_allclose(autograd.make_jvp(gradient)(A)(E)[1], product, rtol=0, atol=1e-11 * limit / tolerance)
+    np.testing.assert_allclose(
+        autograd.make_jvp(gradient)(A)(E)[1], product, rtol=0, atol=1e-11 * limit / tolerance
+    )

@@ -84,7 +84,9 @@ def test_angle_between_is_accurate_from_zero_to_pi():
         z = np.cos(angle) * x + np.sin(angle) * y
         with mp.workdps(60):
             u, v = [[mp.mpf(float(c)) for c in w] for w in (3.0 * x, 0.1 * z)]
-            dot, uu, vv = (mp.fsum(a * b for a, b in zip(s, t, strict=True)) for s, t in ((u, v), (u, u), (v, v)))
+            dot, uu, vv = (
+                mp.fsum(a * b for a, b in zip(s, t, strict=True)) for s, t in ((u, v), (u, u), (v, v))
+            )
             cross = mp.sqrt(abs(uu * vv - dot * dot))
             exact = float(mp.atan2(cross, dot))
         assert angle_between(3.0 * x, 0.1 * z) == pytest.approx(exact, abs=1e-15)

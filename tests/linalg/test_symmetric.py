@@ -28,7 +28,13 @@ FUNCTIONS = {
     "sqrt": (symmetric_sqrt, np.sqrt),
     "rsqrt": (symmetric_inverse_sqrt, lambda x: 1 / np.sqrt(x)),
 }
-SPECTRA = [[1, 1, 1, 1], [1, 1, 2, 2.0001], [0.05, 1, 3, 20], [1, 1 + 1e-9, 1 + 1e-5, 1.3], [0.4, 0.5, 1.2, 1.2]]
+SPECTRA = [
+    [1, 1, 1, 1],
+    [1, 1, 2, 2.0001],
+    [0.05, 1, 3, 20],
+    [1, 1 + 1e-9, 1 + 1e-5, 1.3],
+    [0.4, 0.5, 1.2, 1.2],
+]
 
 
 def with_spectrum(w, seed=0):
@@ -65,7 +71,9 @@ def test_functions_of_matrices_have_the_spectrum_mapped(name):
         exact = np.sort(f(np.asarray(w, float)))
         error = 2e-14 * max(1.0, exact[-1]) * max(w)  # of the argument, times the largest slope
         np.testing.assert_allclose(np.linalg.eigvalsh(value[0]), exact, rtol=2e-14, atol=error)
-        np.testing.assert_allclose(value[0] @ A[0], A[0] @ value[0], atol=1e-13 * np.abs(value).max() * np.abs(A).max())
+        np.testing.assert_allclose(
+            value[0] @ A[0], A[0] @ value[0], atol=1e-13 * np.abs(value).max() * np.abs(A).max()
+        )
         np.testing.assert_allclose(value[1], f(1.0) * np.eye(4), atol=1e-15)
     assert matrix_function(np.eye(2, dtype=np.float32)).dtype == np.float32
 
@@ -101,7 +109,7 @@ def test_divided_differences_against_fifty_digits(name):
             second = SPECTRAL[name].second(np, np.array(a), np.array(b), np.array(c))
             with mp.workdps(80):
                 A, B, C = mp.mpf(a), mp.mpf(b), mp.mpf(c)
-                slope = (lambda s, t: mp.diff(f, s) if s == t else (f(s) - f(t)) / (s - t))
+                slope = lambda s, t: mp.diff(f, s) if s == t else (f(s) - f(t)) / (s - t)
                 if A == B == C:
                     bend = mp.diff(f, A, 2) / 2
                 elif A != C:

@@ -1,0 +1,64 @@
+"""The same derivative rules under JAX and PyTorch, where they are installed."""
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from manifold_opt import linalg
+from manifold_opt.linalg import rotation_log, skew, skew_exp, sym
+
+A = np.random.default_rng(0).standard_normal((3, 3))
+CASES = {
+    "symmetric_log": (linalg.symmetric_log, A @ A.T + np.eye(3)),
+    "symmetric_exp at a triple eigenvalue": (linalg.symmetric_exp, np.eye(3)),
+    "skew_exp": (skew_exp, A),
+    "skew_exp of zero": (skew_exp, np.zeros((4, 4))),
+    "log of exp": (lambda X: rotation_log(skew_exp(X)), 0.3 * A),
+    "log at the identity": (rotation_log, np.eye(4)),
+    "cholesky": (linalg.cholesky, A @ A.T + np.eye(3)),
+    "qf": (linalg.qf, A),
+    "polar": (linalg.polar, A),
+    "lyapunov": (lambda S: linalg.lyapunov(S, S @ A), A @ A.T + np.eye(3)),
+    "cosc": (linalg.cosc, A),
+    "svec": (linalg.svec, A),
+}
+
+
+def cost(xp, f):
+    return lambda x: xp.sum((f(x) + 0.3) ** 3)
+
+
+@pytest.fixture
+def jax():
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    return jax
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_jax(name, jax):
+    f, x = CASES[name]
+    E = skew(A) if x.shape == (3, 3) and "exp" in name else sym(np.ones(x.shape))
+    own, theirs = cost(anp, f), cost(jax.numpy, f)
+    np.testing.assert_allclose(jax.jit(theirs)(x), own(x), rtol=1e-13)
+    np.testing.assert_allclose(jax.jit(jax.grad(theirs))(x), autograd.grad(own)(x), rtol=1e-11, atol=1e-12)
+    product = jax.jvp(jax.grad(theirs), (x,), (E,))[1]
+    np.testing.assert_allclose(product, autograd.hessian_vector_product(own)(x, E), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_torch(name):
+    torch = pytest.importorskip("torch")
+    f, x = CASES[name]
+    E = skew(A) if x.shape == (3, 3) and "exp" in name else sym(np.ones(x.shape))
+    own, theirs = cost(anp, f), cost(torch, f)
+    t = torch.tensor(x, requires_grad=True)
+    value = theirs(t)
+    np.testing.assert_allclose(value.detach().numpy(), own(x), rtol=1e-13)
+    (gradient,) = torch.autograd.grad(value, t, create_graph=True)
+    np.testing.assert_allclose(gradient.detach().numpy(), autograd.grad(own)(x), rtol=1e-11, atol=1e-12)
+    (product,) = torch.autograd.grad(torch.sum(gradient * torch.tensor(E)), t)
+    np.testing.assert_allclose(
+        product.numpy(), autograd.hessian_vector_product(own)(x, E), rtol=1e-10, atol=1e-11
+    )
