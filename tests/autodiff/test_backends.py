@@ -1,13 +1,15 @@
 """Every back end finds the same derivatives: those of an independent difference formula."""
 
 import importlib.util
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from manifold_opt.autodiff import BACKENDS, AutogradBackend, choose_backend
-from manifold_opt.manifolds import Euclidean, Sphere
+from manifold_opt.autodiff.finite_differences import hessian_by_differences
+from manifold_opt.manifolds import Euclidean, Manifold, Sphere
 
 from .problems import CASES, case, coordinates_of_gradient, covariant_derivative
 
@@ -148,3 +150,51 @@ class TestComplex:
         derivative = lambda Z: np.concatenate([np.real(self.A @ Z), np.imag(2 * self.z * Z), np.real(Z)])[:m]
         expected = np.stack([derivative(Z) for Z in self.M.get_basis(self.z)], axis=1)
         assert_allclose(J, expected, atol=1e-8 if name == "finite-differences" else 1e-13)
+
+
+@dataclass(frozen=True, repr=False)
+class Ellipsoid(Manifold):
+    """A user's manifold with the least a user writes: everything else is a fallback, and there is no exponential."""
+
+    isometric = True
+    dim = 2
+    point_shape = (3,)
+    axes = np.array([1.0, 2.0, 0.5])
+
+    def inner(self, p, X, Y):
+        return np.sum(X * Y, axis=-1)
+
+    def project_point(self, z):
+        return z / np.linalg.norm(z / self.axes, axis=-1, keepdims=True)
+
+    def project_vector(self, p, Z):
+        n = p / self.axes**2
+        return Z - np.sum(n * Z, axis=-1, keepdims=True) / np.sum(n * n, axis=-1, keepdims=True) * n
+
+    def random_point(self, rng=None, size=()):
+        return self.project_point(np.random.default_rng(rng).standard_normal((*size, 3)))
+
+    def check_point(self, p, atol=None):
+        assert abs(np.sum((p / self.axes) ** 2) - 1.0) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["autograd", "finite-differences", "complex-step"])
+def test_a_users_manifold_needs_no_more_than_its_five_methods(name):
+    problem = case(Ellipsoid())
+    M, p, X = problem.M, problem.p, problem.direction()
+    backend = choose(name, problem.cost, p)
+    exact = AutogradBackend()
+    c = M.get_coordinates(p, backend.gradient(problem.cost, M)(p))
+    assert_allclose(c, coordinates_of_gradient(problem.cost, M, p), atol=1e-7 * np.abs(c).max())
+    H = backend.hessian(problem.cost, M)(p)(X)
+    assert_allclose(H, exact.hessian(problem.cost, M)(p)(X), atol=1e-5 * np.abs(H).max())
+    _, J = backend.jacobian(problem.residual, M)(p)
+    assert_allclose(J, coordinates_of_gradient(problem.residual, M, p).T, atol=1e-7)
+
+
+def test_differences_of_gradients_give_the_hessian_on_a_users_manifold():
+    problem = case(Ellipsoid())
+    M, p, X = problem.M, problem.p, problem.direction()
+    by_rule = AutogradBackend().hessian(problem.cost, M)(p)(X)
+    by_differences = hessian_by_differences(AutogradBackend().gradient(problem.cost, M), M)(p)(X)
+    assert_allclose(by_differences, by_rule, atol=1e-7 * np.abs(by_rule).max())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from manifold_opt.autodiff import BACKENDS, CannotDifferentiate, DerivativeWarning, FiniteDifferences, choose_backend
+from manifold_opt.manifolds import Euclidean
 
 P = np.array([1.0, -2.0, 0.5])
 
@@ -118,7 +119,9 @@ def test_auto_recognizes_torch():
 def test_jax_falls_back_to_uncompiled_functions():
     jnp = pytest.importorskip("jax.numpy")
     branching = lambda p: jnp.sum(p**2) if p[0] > 0 else jnp.sum(p)
-    assert not choose_backend("jax", branching, P).jit
+    backend = choose_backend("jax", branching, P)
+    assert not backend.jit
+    np.testing.assert_allclose(backend.gradient(branching, Euclidean(3))(P), 2 * P)
     assert choose_backend("jax", lambda p: jnp.sum(p), P).jit
 
 
