@@ -151,7 +151,7 @@ class LevenbergMarquardtState(SolverState):
 
     @property
     def residual_norm(self) -> float:
-        """|r| at the current point."""
+        """|r| at the current point; sqrt(2 f) with a loss."""
         return math.sqrt(2.0 * self.evaluation.cost)
 
     @property
@@ -160,7 +160,7 @@ class LevenbergMarquardtState(SolverState):
         solver = self._solver_here()
         if self._offset is None:
             norm = self.residual_norm
-            self._offset = solver.projected_norm(self.evaluation.residuals) / norm if norm > 0.0 else 0.0
+            self._offset = solver.projected_norm(self.evaluation.model_residuals) / norm if norm > 0.0 else 0.0
         return self._offset
 
     @property
@@ -194,6 +194,12 @@ class LevenbergMarquardtState(SolverState):
         evaluation.functions.offer(*self._buffers)
         super().initialize(problem, evaluation)
         self.first_residual_norm = math.sqrt(2.0 * evaluation.cost)
+        if evaluation.functions.robust is not None and not evaluation.weights.any():
+            self.fail(
+                Status.FALSE_CONVERGENCE,
+                "every residual is an outlier to the loss at the start point, so that nothing pulls: start closer, or "
+                "enlarge the scale of the loss.",
+            )
 
     def attach(self, problem: Any) -> None:
         """Resolve the retraction and bind the damping."""
@@ -211,7 +217,7 @@ class LevenbergMarquardtState(SolverState):
         e, damping, solver = self.evaluation, self._damping, self._solver_here()
         lam, scale = damping.lam(e.cost), damping.scale
         try:
-            s, Js = solver.solve(e.residuals, lam, scale)
+            s, Js = solver.solve(e.model_residuals, lam, scale)
         except np.linalg.LinAlgError as error:
             return self._unsolved(error)
         p = e.point
@@ -243,8 +249,8 @@ class LevenbergMarquardtState(SolverState):
         if not math.isfinite(candidate.gradient_norm):
             return False
         solver = self.linear_solver.bind()
-        solver.factor(candidate.jacobian)
-        return solver.projected_norm(candidate.residuals) < 0.9 * offset * math.sqrt(2.0 * candidate.cost)
+        solver.factor(candidate.model_jacobian)
+        return solver.projected_norm(candidate.model_residuals) < 0.9 * offset * math.sqrt(2.0 * candidate.cost)
 
     def _reject(self, problem: Any, candidate: Any, length: float, trial: Trial) -> None:
         self.last_step_successful = False
@@ -281,7 +287,7 @@ class LevenbergMarquardtState(SolverState):
         """The linear solver, holding the Jacobian of the current point."""
         e = self.evaluation
         if self._factored is not e:
-            self._solver.factor(e.jacobian)
+            self._solver.factor(e.model_jacobian)
             self._norms = self._solver.column_norms()
             self._damping.renew(self._norms)
             self._factored, self._offset = e, None
@@ -297,6 +303,8 @@ def _decrease(e: Any, candidate: Any) -> float:
     decrease = e.cost - candidate.cost
     if abs(decrease) > 1e-3 * e.cost:
         return decrease
+    if e.functions.robust is not None:
+        return 0.5 * float(np.sum(e.losses[0] - candidate.losses[0]))
     r, q = e.residuals, candidate.residuals
     return 0.5 * float((r - q).dot(r + q))
 
@@ -325,7 +333,7 @@ def check_given_jacobian(problem: Any, state: SolverState) -> str:
         return ""
     try:
         state.evaluations["check"] += check_residual_jacobian(
-            functions.residual, lambda p: functions.jacobian(p)[1], problem.manifold, state.point
+            functions.residual, lambda p: functions.jacobian(p)[1], problem.manifold, state.point, given=True
         )
     except WrongDerivative as error:
         if not math.isfinite(state.step_norm):
@@ -342,6 +350,8 @@ def levenberg_marquardt(
     jacobian: Any = None,
     jacobian_type: str = "coordinates",
     jacobian_basis: Any = None,
+    loss: Any = None,
+    residual_size: int = 1,
     num_residuals: int | None = None,
     autodiff: str = "auto",
     damping: Damping | None = None,
@@ -370,6 +380,10 @@ def levenberg_marquardt(
         What the Jacobian is, see `NonlinearLeastSquaresObjective`.
     jacobian_basis : optional
         Basis of a Jacobian in coordinates; default the manifold's orthonormal one.
+    loss : str, Loss or callable, optional
+        Robust loss, for example ``"huber"`` or ``Cauchy(scale=0.1)``; default none.
+    residual_size : int
+        Number of consecutive residuals whose norm is the argument of one loss; default 1.
     num_residuals : int, optional
         m; needed for an in-place residual unless ``initial_residuals`` is given.
     autodiff : str
@@ -422,6 +436,8 @@ def levenberg_marquardt(
         jacobian=jacobian,
         jacobian_type=jacobian_type,
         jacobian_basis=jacobian_basis,
+        loss=loss,
+        residual_size=residual_size,
         num_residuals=num_residuals,
         autodiff=autodiff,
     )

@@ -138,7 +138,7 @@ def check_given_gradient(problem: Any, state: SolverState, e: Any) -> str:
         return ""
     try:
         state.evaluations["check"] += check_cost_gradient(
-            functions.cost, lambda p: functions.gradient(p)[1], problem.manifold, e.point
+            functions.cost, lambda p: functions.gradient(p)[1], problem.manifold, e.point, given=True
         )
     except WrongDerivative as error:
         if state.iteration == 0:
