@@ -147,6 +147,7 @@ def _solved(problem: Problem, state: Any) -> Any:
         return solve(problem, state)
     except KeyboardInterrupt:
         state.fail(Status.INTERRUPTED, "interrupted from the keyboard; this is the best point so far.")
+        state.should_stop(problem)  # what wraps the state prints, records and saves its end
         return state
     finally:
         _nested.reset(token)

@@ -164,7 +164,8 @@ class SolverState:
     def bound(self, name: str, rule: Any, problem: Any) -> Any:
         """Run-time object of a rule; an equal rule bound before keeps its memory."""
         old_rule, old = self._bounds.get(name, (None, None))
-        bound = rule.bind(problem, self, old if old_rule == rule else None)
+        # a changed criterion finds the memory of its unchanged parts by itself
+        bound = rule.bind(problem, self, old if old_rule == rule or name == "stopping" else None)
         self._bounds[name] = (rule, bound)
         return bound
 

@@ -119,6 +119,8 @@ class CheckpointState(StateDecorator):
         return stop
 
     def _save(self, problem: Any) -> None:
+        if self.core.evaluation is None:  # interrupted before there was anything to save
+            return
         clock = perf_counter()
         save(self.settings.path, problem, self, self.rules)
         now = perf_counter()

@@ -205,7 +205,7 @@ class Encoder:
                 "`transient`."
             )
         if state is not None:
-            node["state"] = self._state(state, path)
+            node["state"] = self._state(state, hasattr(type(value), "__setstate__"), path)
         if listed is not None:
             node["items"] = [self.encode(x, path) for x in listed]
         if pairs is not None:
@@ -214,9 +214,9 @@ class Encoder:
             self.frozen.append((i, value))
         return node
 
-    def _state(self, state: Any, path: str) -> Any:
-        if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # (dict or None, slots)
-            state = {**(state[0] or {}), **state[1]}
+    def _state(self, state: Any, own: bool, path: str) -> Any:
+        if not own and isinstance(state, tuple) and len(state) == 2:  # pickle's pair of __dict__ and __slots__
+            state = {**(state[0] or {}), **(state[1] or {})}
         if type(state) is dict and all(isinstance(name, str) for name in state):
             return {"fields": {name: self.encode(x, f"{path}.{name}") for name, x in state.items()}}
         return {"value": self.encode(state, path)}

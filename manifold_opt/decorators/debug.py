@@ -145,7 +145,7 @@ class DebugState(StateDecorator):
         """See `SolverState.should_stop`."""
         if not self.inner.should_stop(problem):
             return False
-        if not self.ended:
+        if not self.ended and self.printed >= 0:  # an interrupted `begin` has nothing to show
             self.ended = True
             if self.printed != self.core.iteration:
                 self._print_lines(problem, everything=True)

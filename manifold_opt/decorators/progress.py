@@ -92,8 +92,8 @@ class _Bar:
     def show(self, state: Any) -> None:
         """Bring the bar up to date."""
         e = state.evaluation
-        known = [f"f = {e.cost:.6e}"] if e.known("cost") else []
-        if e.known("gradient_norm"):
+        known = [f"f = {e.cost:.6e}"] if e is not None and e.known("cost") else []
+        if e is not None and e.known("gradient_norm"):
             known.append(f"|grad| = {e.gradient_norm:.2e}")
         k = state.iteration
         self.progress.update(self.task, completed=k, description=f"iteration {k}", known="  ".join(known))

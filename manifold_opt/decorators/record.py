@@ -126,6 +126,8 @@ class RecordState(StateDecorator):
         """See `SolverState.should_stop`."""
         if not self.inner.should_stop(problem):
             return False
+        if self.recorded_at < 0:  # an interrupted `begin` has nothing to record
+            return True
         if self.recorded_at != self.core.iteration:
             self._take(problem)
         for name, source in self.sources.items():

@@ -125,6 +125,29 @@ def test_a_long_list_of_arrays_is_one_array():
     assert np.array_equal(again, arrays) and not np.shares_memory(again[0], again[1])
 
 
+class Slotted:
+    __slots__ = ("__dict__", "a")
+
+
+class Own:
+    def __init__(self, a, notes):
+        self.pair = a, notes
+
+    def __getstate__(self):
+        return self.pair
+
+    def __setstate__(self, pair):
+        self.pair = pair
+
+
+def test_slots_and_states_of_ones_own():
+    value = Slotted()
+    value.a, value.b = 1, 2.5
+    again = through(value, fresh=Slotted())
+    assert (again.a, again.b) == (1, 2.5)
+    assert through(Own(1, {"x": 2}), fresh=Own(0, {})).pair == (1, {"x": 2})
+
+
 def test_long_lists_of_numbers():
     for values in ([0.1 * i for i in range(100)], [math.inf, -0.0] * 50, list(range(100)), ["a", None] * 50):
         again = through(values)

@@ -552,6 +552,26 @@ def test_a_decorated_state_pickles_and_goes_on(duplicate, tmp_path):
     assert (tmp_path / "log.txt").read_text() == log
 
 
+@pytest.mark.parametrize("at", [1, 2, 7])
+def test_interruption_ends_like_any_other_run(at, tmp_path):
+    calls, file = [], Terminal()
+
+    def f(p):
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return float(p[0])
+
+    debug = ["{iteration}", 100, "end {status}"]
+    keywords = {"debug": debug, "record": "cost", "progress": True, "checkpoint": tmp_path / "run.npz", "file": file}
+    result = gradient_descent(
+        Sphere(2), f, np.array([0.6, 0, 0.8]), gradient=lambda p: np.array([1.0, 0, 0]) - p[0] * p, **keywords
+    )
+    assert result.status is Status.INTERRUPTED
+    if at > 1:
+        assert file.getvalue().count("end INTERRUPTED") == 1 and len(result.record["cost"]) == result.iterations + 1
+
+
 def test_solving_again_continues_and_repeats_no_line():
     problem, file = quadratic(), io.StringIO()
     state = decorate(
