@@ -1,4 +1,4 @@
-r"""Nonlinear least squares: the cost f(p) = 1/2 |r(p)|^2 of a residual r : M -> R^m.
+r"""Nonlinear least squares: the cost f(p) = 1/2 |r(p)|^2 of a residual r : M -> R^m, or 1/2 sum_b rho(|r_b(p)|^2).
 
 The Jacobian is kept as the matrix J of the differential of r in orthonormal coordinates of the tangent space, so that
 the gradient has the coordinates J'r, and the Gauss-Newton model of f along the tangent vector with coordinates s is
@@ -18,8 +18,12 @@ import numpy as np
 from ..linalg import namespace
 from ..linalg.solvers import dense
 from .base import Objective, check_choice
+from .corrections import CORRECTIONS, Groups, Robust, one_loss
 from .evaluation import Counts, Evaluation
+from .losses import LinearLoss, as_loss
 from .user_functions import FreshArrays, calling_convention, check_written, unwritten
+
+_PLAIN = Robust((Groups(None, 1, LinearLoss()),))
 
 JACOBIAN_TYPES = ("coordinates", "gradients", "euclidean", "operator")
 
@@ -34,15 +38,29 @@ class LeastSquaresEvaluation(Evaluation):
     jacobian : array of shape (m, dim)
         In orthonormal coordinates; may be a sparse matrix or an operator where the user gave one.
     cost : float
-        1/2 |residuals|^2.
+        1/2 |residuals|^2, or 1/2 sum of the losses.
+    weights : array of shape (number of groups,)
+        rho' of the squared norm of each group of residuals: 1 for an inlier, less for an outlier.
+    model_residuals, model_jacobian : array
+        The pair (r, J) whose Gauss-Newton model has the gradient of the cost and about its curvature; the raw ones
+        without a loss.
     gradient_coordinates : array of shape (dim,)
-        J'r.
+        J'(rho' r), exact.
     gradient : array
         The Riemannian gradient, a stored tangent vector.
     gradient_norm : float
     """
 
-    __slots__ = ("_cost", "_gradient", "_gradient_coordinates", "_gradient_norm", "_jacobian", "_residuals")
+    __slots__ = (
+        "_cost",
+        "_gradient",
+        "_gradient_coordinates",
+        "_gradient_norm",
+        "_jacobian",
+        "_losses",
+        "_model",
+        "_residuals",
+    )
     quantities: ClassVar[tuple[str, ...]] = (
         "residuals",
         "jacobian",
@@ -57,7 +75,7 @@ class LeastSquaresEvaluation(Evaluation):
         self.functions = functions
         self.point = point
         self.counts = counts
-        self._residuals = self._jacobian = self._cost = None
+        self._residuals = self._jacobian = self._cost = self._losses = self._model = None
         self._gradient_coordinates = self._gradient = self._gradient_norm = None
 
     @property
@@ -76,18 +94,51 @@ class LeastSquaresEvaluation(Evaluation):
 
     @property
     def cost(self) -> float:
-        """1/2 |r(p)|^2."""
+        """1/2 |r(p)|^2, or 1/2 the sum of the losses."""
         value = self._cost
         if value is None:
-            r = self.residuals
-            value = self._cost = 0.5 * float(r.dot(r))
+            if self.functions.robust is None:
+                r = self.residuals
+                value = 0.5 * float(r.dot(r))
+            else:
+                value = 0.5 * float(self.losses[0].sum())
+            self._cost = value
         return value
+
+    @property
+    def losses(self) -> tuple[Any, Any, Any]:
+        """Values rho, rho' and rho'' of the squared norm of each group of residuals."""
+        if self._losses is None:
+            self._losses = self.functions.losses(self.residuals)
+        return self._losses
+
+    @property
+    def weights(self) -> Any:
+        """Derivative rho' of the loss at the squared norm of each group of residuals."""
+        return self.losses[1]
+
+    @property
+    def model_residuals(self) -> Any:
+        """Residuals of the Gauss-Newton model."""
+        return self.residuals if self.functions.robust is None else self._corrected()[0]
+
+    @property
+    def model_jacobian(self) -> Any:
+        """Jacobian of the Gauss-Newton model."""
+        return self.jacobian if self.functions.robust is None else self._corrected()[1]
+
+    def _corrected(self) -> tuple[Any, Any]:
+        if self._model is None:
+            self._model = self.functions.corrected(self.residuals, self.jacobian, self.losses)
+        return self._model
 
     @property
     def gradient_coordinates(self) -> Any:
         """J'r, the coordinates of the Riemannian gradient."""
         if self._gradient_coordinates is None:
             J, r = self.jacobian, self.residuals
+            if self.functions.robust is not None:
+                r = r * self.functions.robust.expand(self.weights)
             self._gradient_coordinates = r.dot(J) if type(J) is np.ndarray else J.T @ r
         return self._gradient_coordinates
 
@@ -110,7 +161,7 @@ class LeastSquaresEvaluation(Evaluation):
     def release(self) -> None:
         """Give the memory of the residuals and the Jacobian back for reuse; the small results stay."""
         self.functions.recycle(self._residuals, self._jacobian)
-        self._residuals = self._jacobian = None
+        self._residuals = self._jacobian = self._model = None
 
     @staticmethod
     def picklable(name: str) -> bool:
@@ -132,6 +183,8 @@ class LeastSquaresFunctions:
     counted : tuple of (str, int)
         What one call of ``jacobian`` counts.
     given_jacobian : bool
+    robust : Robust or None
+        Losses and how the residuals are grouped; None for plain least squares.
     buffers : Buffers or None
         Memory of in-place functions, handed out and taken back.
     """
@@ -141,6 +194,7 @@ class LeastSquaresFunctions:
     jacobian: Callable[[Any], tuple[Any, Any]]
     counted: tuple[tuple[str, int], ...] = (("jacobian", 1),)
     given_jacobian: bool = False
+    robust: Robust | None = None
     buffers: Buffers | None = None
 
     def evaluation(self, p: Any, counts: Counts) -> LeastSquaresEvaluation:
@@ -162,6 +216,14 @@ class LeastSquaresFunctions:
         residuals, e._jacobian = self.jacobian(e.point)
         if e._residuals is None and residuals is not None:
             e._residuals = residuals
+
+    def losses(self, r: Any) -> tuple[Any, Any, Any]:
+        """Values rho, rho' and rho'' of the groups of residuals r."""
+        return (self.robust or _PLAIN).evaluate(r)
+
+    def corrected(self, r: Any, J: Any, losses: tuple[Any, Any, Any]) -> tuple[Any, Any]:
+        """The pair of residuals and Jacobian whose plain Gauss-Newton model stands for the robust cost."""
+        return (self.robust or _PLAIN).corrected(r, J, losses)
 
     def offer(self, residuals: Any, jacobian: Any) -> None:
         """Let in-place functions use these arrays, or None, first."""
@@ -186,6 +248,8 @@ class LeastSquaresFunctions:
         """Functions of ``factor * f``: residuals and Jacobian times its root."""
         if factor < 0.0:
             raise ValueError(f"a least-squares objective can be scaled by a positive factor only; got {factor!r}.")
+        if self.robust is not None:
+            return replace(self, robust=self.robust.scaled(factor))
         root = math.sqrt(factor)
         residual, jacobian = self.residual, self.jacobian
 
@@ -298,6 +362,14 @@ class NonlinearLeastSquaresObjective(Objective):
         ``p -> (dim, *vector_shape)``; need not be orthonormal. Default: the manifold's orthonormal one.
     num_residuals : int, optional
         m; required for an in-place residual, checked otherwise.
+    loss : str, Loss or callable, optional
+        Robust loss of the squared residuals, see `manifold_opt.objectives.losses`; default none.
+    residual_size : int
+        How many consecutive residuals form a group whose squared norm is the argument of one loss: 1 (default) for
+        independent numbers, 2 for points in a picture, ...
+    correction : {"triggs", "irls"}
+        Gauss-Newton model of the robust cost: with the curvature of the loss as far as it leaves the model convex
+        (Triggs et al. 1999), or with reweighted residuals only.
     autodiff : str
         Where a missing Jacobian comes from, see `CostObjective`.
 
@@ -316,10 +388,16 @@ class NonlinearLeastSquaresObjective(Objective):
     jacobian_type: str = "coordinates"
     jacobian_basis: Any = None
     num_residuals: int | None = None
+    loss: Any = None
+    residual_size: int = 1
+    correction: str = "triggs"
     autodiff: str = "auto"
 
     def __post_init__(self) -> None:
         check_choice("jacobian_type", self.jacobian_type, JACOBIAN_TYPES)
+        check_choice("correction", self.correction, CORRECTIONS)
+        object.__setattr__(self, "loss", as_loss(self.loss))
+        _check_count("residual_size", self.residual_size)
         for name in ("residual", "jacobian"):
             value = getattr(self, name)
             if isinstance(value, Sequence):
@@ -348,8 +426,8 @@ class NonlinearLeastSquaresObjective(Objective):
                 "give one function for the whole matrix, or jacobian_type='gradients' or 'euclidean'."
             )
         m = self.num_residuals
-        if m is not None and (not isinstance(m, int | np.integer) or isinstance(m, bool) or m < 1):
-            raise ValueError(f"`num_residuals` must be a positive integer; got {m!r}.")
+        if m is not None:
+            _check_count("num_residuals", m)
         if inplace and m is None:
             raise ValueError(
                 "`residual` is InPlace, so the length of its buffer must be known: give num_residuals=m "
@@ -361,6 +439,11 @@ class NonlinearLeastSquaresObjective(Objective):
     def bind(self, M: Any, p: Any, counts: Counts) -> LeastSquaresFunctions:
         """Functions on M, their derivatives resolved at p."""
         return _Binding(self, M, p, counts).functions()
+
+
+def _check_count(name: str, n: Any) -> None:
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
+        raise ValueError(f"`{name}` must be a positive integer; got {n!r}.")
 
 
 def _as_tuple(functions: Any) -> tuple[Any, ...]:
@@ -390,7 +473,15 @@ class _Binding:
     def functions(self) -> LeastSquaresFunctions:
         residual = self._residual()
         jacobian, counted, given = self._jacobian(residual)
-        return LeastSquaresFunctions(self.M, residual, jacobian, counted, given, self.buffers)
+        return LeastSquaresFunctions(
+            self.M,
+            residual,
+            jacobian,
+            counted,
+            given,
+            one_loss(self.objective.loss, self.objective.residual_size, self.objective.correction),
+            self.buffers,
+        )
 
     # residuals
 
@@ -415,6 +506,9 @@ class _Binding:
                 raise ValueError(f"`residual` returned {m} numbers; num_residuals={self.m} was given.")
             if m == 0:
                 raise ValueError("`residual` returned an empty array: there is nothing to fit.")
+            size = self.objective.residual_size
+            if m % size:
+                raise ValueError(f"`residual` returned {m} numbers, which do not form groups of residual_size={size}.")
             self.m = m
         r = self.arrays.checked(value, p)
         return r if r.ndim == 1 else r.reshape(-1)
