@@ -356,17 +356,25 @@ class _Binding:
 def _difference_hessian(M: Any, e: CostEvaluation) -> Callable[[Any], Any]:
     """Hessian products by forward differences of the gradient along the retraction, transported back.
 
-    The step follows Boumal (2015), section 4: of length sqrt(eps) times the scale of one, independent of |X|; the
-    difference of gradients then has an error of about sqrt(eps), which truncated CG tolerates.
+    The step follows Boumal (2015), section 4: of length sqrt(eps) times the scale of the point, independent of |X|;
+    the difference of gradients then has an error of about sqrt(eps), which truncated CG tolerates. Parallel transport
+    is used where there is one: the default transport may belong to another connection, as the left translation of
+    rotations does, with which the result would not even be symmetric.
     """
+    from ..autodiff.steps import scale_along
+
     p, gradient = e.point, e.gradient
-    retract, transport = M.get_retraction(None), M.get_transport(None)
+    retract = M.get_retraction(None)
+    transport = M.parallel_transport_to if M.has("parallel_transport_to") else M.get_transport(None)
+    root = math.sqrt(np.finfo(p.dtype).eps)
 
     def apply(X: Any) -> Any:
         length = M.norm(p, X)
         if length == 0.0:
             return M.zero_vector(p)
-        h = math.sqrt(np.finfo(p.dtype).eps) / length
+        scale = scale_along(p, M.storage_vector(p, X / length))
+        # a smaller point is rather near zero than in small units
+        h = root * (scale if scale > root else 1.0) / length
         q = retract(p, X, h)
         for name, n in e.functions.counted:
             e.counts[name] += n

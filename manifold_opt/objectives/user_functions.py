@@ -28,10 +28,11 @@ class InPlace:
     >>> gradient = InPlace(lambda p, out: np.multiply(2.0, p, out=out))
     """
 
-    function: Function
+    function: Function | Fused
 
     def __post_init__(self) -> None:
-        _check_callable(self, self.function)
+        if not isinstance(self.function, Fused):
+            _check_callable(self, self.function)
 
 
 @dataclass(frozen=True)
