@@ -227,10 +227,12 @@ class Rotations(Manifold):
     def _inverse_retract_cayley(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """``2 (M - I) (M + I)^(-1)`` for ``M = p' q``, which must not turn any direction by pi."""
         D = transpose(p) @ (q - p)
-        X = 2.0 * skew(solve(2.0 * _eye(D) + D, D))
-        if namespace(D) is np and not np.all(np.abs(X) < 1.0 / np.finfo(D.dtype).eps):
+        # the cosine of a half turn is -1 to rounding
+        if namespace(D) is np and not np.all(
+            np.linalg.eigvalsh(sym(D)) > -2.0 + 16.0 * np.finfo(D.dtype).eps
+        ):
             raise _out_of_reach("cayley", "no half turn between p and q")
-        return written(X, out)
+        return written(2.0 * skew(solve(2.0 * _eye(D) + D, D)), out)
 
     def _inverse_retract_qr(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """The X for which ``I + X = M R``, ``M = p' q``, R triangular, from ``sym(D + M (R - I)) = 0`` by columns.
