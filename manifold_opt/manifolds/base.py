@@ -24,20 +24,23 @@ __all__ = ["Manifold"]
 class Manifold(ABC):
     """A Riemannian manifold whose points and tangent vectors are single arrays.
 
-    A subclass gives ``dim``, ``point_shape`` and ``isometric`` (fields, properties or class attributes) and five methods:
-    `inner`, `project_vector`, `retract` or `project_point`, `random_point`, `check_point`. All else has a fallback, or raises
-    `MissingOperation` naming the alternatives. Closed forms replace fallbacks one by one; a class lists its own in ``operations``.
+    A subclass gives ``dim``, ``point_shape`` and ``isometric`` (fields, properties or class attributes) and
+    five methods: `inner`, `project_vector`, `retract` or `project_point`, `random_point`, `check_point`. All
+    else has a fallback, or raises `MissingOperation` naming the alternatives. Closed forms replace fallbacks
+    one by one; a class lists its own in ``operations``.
 
-    Every method takes leading batch axes: points ``(*batch, *point_shape)``, vectors ``(*batch, *vector_shape)``. Formulas work on
-    NumPy arrays, autograd boxes, JAX and PyTorch arrays. On NumPy arrays, scalars of one point are Python floats, and every method
-    that makes a point or a vector writes into ``out=`` (which may alias an argument) and returns it.
+    Every method takes leading batch axes: points ``(*batch, *point_shape)``, vectors ``(*batch,
+    *vector_shape)``. Formulas work on NumPy arrays, autograd boxes, JAX and PyTorch arrays. On NumPy arrays,
+    scalars of one point are Python floats, and every method that makes a point or a vector writes into
+    ``out=`` (which may alias an argument) and returns it.
 
     Attributes
     ----------
     dim : int
         Dimension, counted in real numbers.
     point_shape, vector_shape, embedding_shape : tuple of int
-        Shape of a stored point, of a stored tangent vector, and of both in the embedding. The last two default to the first.
+        Shape of a stored point, of a stored tangent vector, and of both in the embedding. The last two
+        default to the first.
     isometric : bool
         Whether the metric is the (Frobenius) metric of the embedding.
     field : {"real", "complex"}
@@ -53,7 +56,8 @@ class Manifold(ABC):
 
     Notes
     -----
-    Base point first, always. A vector in the embedding is written Z, a Euclidean gradient G, a Euclidean Hessian along X is H.
+    Base point first, always. A vector in the embedding is written Z, a Euclidean gradient G, a Euclidean
+    Hessian along X is H.
 
     References
     ----------
@@ -104,7 +108,7 @@ class Manifold(ABC):
         "projection": "_transport_projection",
     }
 
-    # ------------------------------------------------------------------------------------------------ what it is
+    # ---------------- what it is
 
     @property
     def vector_shape(self) -> tuple[int, ...]:
@@ -171,7 +175,7 @@ class Manifold(ABC):
         """The leading axes of a stored point."""
         return tuple(p.shape[: p.ndim - len(self.point_shape)])
 
-    # ------------------------------------------------------------------------------------------------ metric
+    # ---------------- metric
 
     @abstractmethod
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
@@ -186,7 +190,8 @@ class Manifold(ABC):
         """The Riemannian distance; its derivative is its own rule, zero where p and q coincide to rounding."""
         if not self.has("log"):
             raise self._missing(
-                "distance", "use M.norm(p, M.inverse_retract(p, q)), which agrees to first order for close points"
+                "distance",
+                "use M.norm(p, M.inverse_retract(p, q)), which agrees to first order for close points",
             )
         return self.norm(p, self.log(p, q))
 
@@ -200,11 +205,13 @@ class Manifold(ABC):
         """The distance below which p and q count as one point where `distance` is differentiated: 8 eps."""
         return 8.0 * float(np.finfo(real_dtype(p)).eps)
 
-    # ------------------------------------------------------------------------------------------------ geodesics
+    # ---------------- geodesics
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """The point reached from p along the geodesic with velocity X at time t."""
-        raise self._missing("exp (the Riemannian exponential)", f"use M.retract with one of {self._names('retraction')}")
+        raise self._missing(
+            "exp (the Riemannian exponential)", f"use M.retract with one of {self._names('retraction')}"
+        )
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """The shortest tangent vector X at p with ``exp(p, X) = q``."""
@@ -226,7 +233,7 @@ class Manifold(ABC):
         """The middle of the shortest geodesic from p to q."""
         return self.exp(p, self.log(p, q), 0.5)
 
-    # ------------------------------------------------------------------------------------------------ retractions
+    # ---------------- retractions
 
     @property
     def default_retraction(self) -> str:
@@ -239,7 +246,11 @@ class Manifold(ABC):
     def default_inverse_retraction(self) -> str:
         """Name of the inverse of the default retraction."""
         name = self.default_retraction
-        return name if name in self.inverse_retractions and self._works("inverse retraction", name) else "iterative"
+        return (
+            name
+            if name in self.inverse_retractions and self._works("inverse retraction", name)
+            else "iterative"
+        )
 
     @property
     def default_transport(self) -> str:
@@ -258,15 +269,14 @@ class Manifold(ABC):
         t
             A number, or an array of the batch shape.
         method
-            A name in ``M.retractions``, a callable ``method(M, p, X, t=1.0, *, out=None)``, or None for the default.
+            A name in ``M.retractions``, a callable ``method(M, p, X, t=1.0, *, out=None)``, or None for the
+            default.
         out
             Array to write into; may alias p or X.
         """
         return self.get_retraction(method)(p, X, t, out=out)
 
-    def inverse_retract(
-        self, p: Array, q: Array, *, method: Any = None, out: Array | None = None
-    ) -> Array:
+    def inverse_retract(self, p: Array, q: Array, *, method: Any = None, out: Array | None = None) -> Array:
         """The tangent vector X at p whose retraction is q.
 
         Parameters
@@ -274,7 +284,8 @@ class Manifold(ABC):
         p, q
             Points.
         method
-            A name in ``M.inverse_retractions``, a callable ``method(M, p, q, *, out=None)``, or None for the default.
+            A name in ``M.inverse_retractions``, a callable ``method(M, p, q, *, out=None)``, or None for the
+            default.
         out
             Array to write into; may alias p or q.
         """
@@ -286,7 +297,9 @@ class Manifold(ABC):
 
     def get_inverse_retraction(self, method: Any = None) -> Callable[..., Array]:
         """Resolve an inverse retraction once: a function ``f(p, q, *, out=None)``."""
-        return self._resolved("inverse retraction", method if method is not None else self.default_inverse_retraction)
+        return self._resolved(
+            "inverse retraction", method if method is not None else self.default_inverse_retraction
+        )
 
     def get_transport(self, method: Any = None) -> Callable[..., Array]:
         """Resolve a vector transport once: a function ``f(p, X, q, *, out=None)``."""
@@ -328,7 +341,7 @@ class Manifold(ABC):
     def _inverse_retract_iterative(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         return written(fallbacks.inverse_retraction(self, self.get_retraction(), p, q), out)
 
-    # ------------------------------------------------------------------------------------------------ transports
+    # ---------------- transports
 
     def vector_transport_to(
         self, p: Array, X: Array, q: Array, *, method: Any = None, out: Array | None = None
@@ -340,7 +353,8 @@ class Manifold(ABC):
         p, X, q
             Point, tangent vector at it, and the other point.
         method
-            A name in ``M.transports``, a callable ``method(M, p, X, q, *, out=None)``, or None for the default.
+            A name in ``M.transports``, a callable ``method(M, p, X, q, *, out=None)``, or None for the
+            default.
         out
             Array to write into; may alias an argument.
         """
@@ -360,9 +374,13 @@ class Manifold(ABC):
 
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """Carry X along the shortest geodesic from p to q by the Levi-Civita connection."""
-        raise self._missing("parallel_transport_to", f"use M.vector_transport_to with one of {self._names('transport')}")
+        raise self._missing(
+            "parallel_transport_to", f"use M.vector_transport_to with one of {self._names('transport')}"
+        )
 
-    def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
+    def parallel_transport_direction(
+        self, p: Array, X: Array, d: Array, *, out: Array | None = None
+    ) -> Array:
         """Carry X along the geodesic ``exp(p, t d)`` from t = 0 to 1."""
         return self.parallel_transport_to(p, X, self.exp(p, d), out=out)
 
@@ -371,7 +389,7 @@ class Manifold(ABC):
         missing = q.ndim - len(self.point_shape) > Y.ndim - len(self.vector_shape)
         return written(repeated(Y, self._batch(q), len(self.vector_shape)) if missing else Y, out)
 
-    # ------------------------------------------------------------------------------------------------ coordinates
+    # ---------------- coordinates
 
     def get_basis(self, p: Array, basis: Any = None) -> Array:
         """A basis of the tangent space, ``(*batch, dim, *vector_shape)``; orthonormal by default.
@@ -381,7 +399,8 @@ class Manifold(ABC):
         p
             Point.
         basis
-            None for the default orthonormal basis, an array like the one returned, or a callable ``basis(M, p)``.
+            None for the default orthonormal basis, an array like the one returned, or a callable ``basis(M,
+            p)``.
         """
         if basis is not None:
             return basis(self, p) if callable(basis) else basis
@@ -403,7 +422,7 @@ class Manifold(ABC):
         """The tangent vector with coordinates c ``(*batch, dim)`` in a basis of the tangent space."""
         return written(fallbacks.combination(self, self.get_basis(p, basis), c), out)
 
-    # ------------------------------------------------------------------------------------------------ embedding
+    # ---------------- embedding
 
     def project_point(self, z: Array) -> Array:
         """A point of the manifold near the array z of the embedding."""
@@ -429,7 +448,7 @@ class Manifold(ABC):
         """The zero of the tangent space at p."""
         return namespace(p).zeros(self._batch(p) + self.vector_shape, dtype=p.dtype)
 
-    # ------------------------------------------------------------------------------------------------ derivatives
+    # ---------------- derivatives
 
     def riemannian_gradient(self, p: Array, G: Array) -> Array:
         """The Riemannian gradient of a function whose Euclidean gradient in the embedding is G."""
@@ -469,7 +488,7 @@ class Manifold(ABC):
         return fallbacks.euclidean_representer(self, p, X)
 
     def storage_representer(self, p: Array, X: Array) -> Array:
-        """The array g, shaped as stored points, with ``Re <g, storage_vector(p, Y)> = inner(p, X, Y)`` for all tangent Y."""
+        """The stored-shape array g with ``Re <g, storage_vector(p, Y)> = inner(p, X, Y)`` for all tangent Y."""
         if self.stored_as_embedded:
             return self.euclidean_representer(p, X)
         return fallbacks.storage_representer(self, p, X)
@@ -478,13 +497,15 @@ class Manifold(ABC):
         """The derivative of the stored array of the point along the tangent vector X."""
         if self.stored_as_embedded:
             return self.embed_vector(p, X)
-        raise self._missing("storage_vector", "write it in your class: the derivative of the stored array along X")
+        raise self._missing(
+            "storage_vector", "write it in your class: the derivative of the stored array along X"
+        )
 
     def weingarten(self, p: Array, X: Array, V: Array) -> Array:
         """The Weingarten map of the tangent vector X and the normal vector V (an array of the embedding)."""
         return fallbacks.weingarten(self, p, X, V)
 
-    # ------------------------------------------------------------------------------------------------ radii
+    # ---------------- radii
 
     def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
         """The radius of the ball at p on which a retraction (default: the exponential) is one to one."""
@@ -498,7 +519,7 @@ class Manifold(ABC):
             return radius / length if length > 0.0 else math.inf
         return np.where(length > 0, radius / np.where(length > 0, length, 1.0), math.inf)
 
-    # ------------------------------------------------------------------------------------------------ random
+    # ---------------- random
 
     @abstractmethod
     def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:
@@ -517,7 +538,7 @@ class Manifold(ABC):
         c = np.random.default_rng(rng).standard_normal((*self._batch(p), self.dim))
         return self.get_vector(p, c.astype(real_dtype(p), copy=False))
 
-    # ------------------------------------------------------------------------------------------------ checks
+    # ---------------- checks
 
     @abstractmethod
     def check_point(self, p: Array, atol: float | None = None) -> None:
@@ -585,7 +606,14 @@ def safe_sqrt_of(value: Any) -> Any:
 
 
 _NO_FALLBACK = frozenset(
-    ("exp", "log", "parallel_transport_to", "project_point", "injectivity_radius", "sectional_curvature_bounds")
+    (
+        "exp",
+        "log",
+        "parallel_transport_to",
+        "project_point",
+        "injectivity_radius",
+        "sectional_curvature_bounds",
+    )
 )
 # What other fallbacks need.
 _NEEDS: dict[str, tuple[str, ...]] = {

@@ -1,12 +1,13 @@
 """Derivatives of distances, for every manifold and every library at once.
 
-The gradient of ``d(p, q)^2 / 2`` in p is ``-log_p(q)``. Differentiating the formula of a distance instead gives NaN at p = q, where
-users start, and loses digits near it. One rule serves autograd (both modes), JAX and PyTorch; it is written in ``log``, so that second
-derivatives follow by differentiating that.
+The gradient of ``d(p, q)^2 / 2`` in p is ``-log_p(q)``. Differentiating the formula of a distance instead
+gives NaN at p = q, where users start, and loses digits near it. One rule serves autograd (both modes), JAX
+and PyTorch; it is written in ``log``, so that second derivatives follow by differentiating that.
 
 References
 ----------
-X. Pennec, Intrinsic statistics on Riemannian manifolds, J. Math. Imaging Vision 25, 2006, theorem 2 and appendix A.
+X. Pennec, Intrinsic statistics on Riemannian manifolds, J. Math. Imaging Vision 25, 2006, theorem 2 and
+appendix A.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = ["log_derivative"]
 
 
 def log_derivative(formula: Callable[[Any, Array, Array], Any]) -> Callable[[Any, Array, Array], Any]:
-    """Give ``distance(M, p, q)`` or ``squared_distance(M, p, q)`` its derivative; the name of the function tells which it is.
+    """Give ``distance(M, p, q)`` or ``squared_distance(M, p, q)`` its derivative; its name tells which it is.
 
     Plain NumPy arguments call the formula directly.
     """
@@ -131,7 +132,7 @@ def _jax_rule() -> Callable[..., Any]:
 def _torch_rule() -> Callable[..., Any]:
     import torch
 
-    class Distance(torch.autograd.Function):  # type: ignore[misc]  # torch is not a dependency
+    class Distance(torch.autograd.Function):
         """The distance with its log-based derivative."""
 
         generate_vmap_rule = True
@@ -142,7 +143,7 @@ def _torch_rule() -> Callable[..., Any]:
 
         @staticmethod
         def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-            formula, squared, M, p, q = inputs
+            _, squared, M, p, q = inputs
             ctx.squared, ctx.M = squared, M
             ctx.save_for_backward(p, q, output)
             ctx.save_for_forward(p, q, output)

@@ -46,21 +46,31 @@ class Euclidean(Manifold):
     shape: tuple[int, ...]
     field: str = field(default="real")
 
-    isometric: ClassVar[bool] = True  # type: ignore[misc]  # a read-only property for type checkers
+    isometric: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset(
         "inner norm distance squared_distance exp log parallel_transport_to "
-        "parallel_transport_direction get_coordinates get_vector project_point project_vector tangentialize riemannian_gradient "
-        "riemannian_hessian euclidean_representer weingarten mid_point random_point random_vector check_point check_vector "
+        "parallel_transport_direction get_coordinates get_vector project_point project_vector "
+        "tangentialize riemannian_gradient riemannian_hessian euclidean_representer weingarten mid_point "
+        "random_point random_vector check_point check_vector "
         "injectivity_radius sectional_curvature_bounds".split()
     )
     retractions: ClassVar[Mapping[str, str]] = {"exponential": "exp", "projection": "exp"}
-    inverse_retractions: ClassVar[Mapping[str, str]] = {"exponential": "log", "logarithmic": "log", "projection": "log"}
-    transports: ClassVar[Mapping[str, str]] = {"parallel": "parallel_transport_to", "projection": "parallel_transport_to"}
+    inverse_retractions: ClassVar[Mapping[str, str]] = {
+        "exponential": "log",
+        "logarithmic": "log",
+        "projection": "log",
+    }
+    transports: ClassVar[Mapping[str, str]] = {
+        "parallel": "parallel_transport_to",
+        "projection": "parallel_transport_to",
+    }
 
     def __init__(self, *shape: int, field: str = "real") -> None:
         if len(shape) == 1 and isinstance(shape[0], tuple):
             shape = shape[0]
-        if not shape or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in shape):
+        if not shape or any(
+            isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1 for n in shape
+        ):
             raise ValueError(
                 f"the shape of Euclidean must be one or more positive integers, but it is {shape}; "
                 "a single number is Euclidean(1)"
@@ -103,7 +113,9 @@ class Euclidean(Manifold):
                 return float(X.dot(Y))
             return float(np.vdot(X, Y).real)
         value = frobenius(namespace(X, Y), X, Y, k)
-        return scalar(value) if p.ndim == k or getattr(value, "ndim", 0) else _over_batch(value, self._batch(p))
+        return (
+            scalar(value) if p.ndim == k or getattr(value, "ndim", 0) else _over_batch(value, self._batch(p))
+        )
 
     def norm(self, p: Array, X: Array) -> Any:
         """The Frobenius norm."""
@@ -147,9 +159,9 @@ class Euclidean(Manifold):
             return self.log(p, q, out=out)
         return self.get_inverse_retraction(method)(p, q, out=out)
 
-    default_retraction = "exponential"  # type: ignore[assignment]
-    default_inverse_retraction = "exponential"  # type: ignore[assignment]
-    default_transport = "parallel"  # type: ignore[assignment]
+    default_retraction = "exponential"
+    default_inverse_retraction = "exponential"
+    default_transport = "parallel"
 
     def mid_point(self, p: Array, q: Array) -> Array:
         """The mean of two points."""
@@ -159,7 +171,9 @@ class Euclidean(Manifold):
         """A vector is the same everywhere."""
         return _moved(X, q, len(self.shape), out)
 
-    def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
+    def parallel_transport_direction(
+        self, p: Array, X: Array, d: Array, *, out: Array | None = None
+    ) -> Array:
         """A vector is the same everywhere."""
         return _moved(X, d, len(self.shape), out)
 
@@ -246,5 +260,3 @@ def _moved(X: Array, like: Array, k: int, out: Array | None) -> Array:
     if X.ndim < like.ndim:
         return repeated(X, tuple(like.shape[: like.ndim - k]), k)
     return X
-
-

@@ -1,6 +1,7 @@
 """What a manifold can do without closed forms, from its few methods alone; all of it batched, on NumPy arrays.
 
-Frames stand on a leading axis inside this file, ``(dim, *batch, *vector_shape)``, since a point then broadcasts against them by itself.
+Frames stand on a leading axis inside this file, ``(dim, *batch, *vector_shape)``, since a point then
+broadcasts against them by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def frame_first(M: Any, basis: Array, batch: tuple[int, ...]) -> Array:
     axis = basis.ndim - k - 1
     front = namespace(basis).moveaxis(basis, axis, 0)
     missing = len(batch) - axis
-    return front.reshape((front.shape[0],) + (1,) * missing + tuple(front.shape[1:])) if missing > 0 else front
+    return (
+        front.reshape((front.shape[0],) + (1,) * missing + tuple(front.shape[1:])) if missing > 0 else front
+    )
 
 
 def frame_last(M: Any, frame: Array, batch: tuple[int, ...]) -> Array:
@@ -42,8 +45,9 @@ def _frame(M: Any, p: Array, other: Array, k: int) -> Array:
 def projected_frame(M: Any, p: Array) -> Array:
     """An orthonormal basis from the projections of the unit vectors of the embedding.
 
-    Gram-Schmidt picks, each time, the first projected vector that keeps at least half of the largest squared length left: pivoting
-    that rounding cannot tip over, so a batch gives the same frame as its members. A Cholesky pass removes the rounding.
+    Gram-Schmidt picks, each time, the first projected vector that keeps at least half of the largest squared
+    length left: pivoting that rounding cannot tip over, so a batch gives the same frame as its members. A
+    Cholesky pass removes the rounding.
 
     Raises
     ------
@@ -73,7 +77,11 @@ def projected_frame(M: Any, p: Array) -> Array:
         b = np.take_along_axis(Z, expanded(pick, k), axis=0) / expanded(np.sqrt(length), k)
         Z = Z - expanded(np.asarray(M.inner(p, Z, b)), k) * b
         frame.append(b[0])
-    return frame_last(M, _orthonormalized(M, p, np.stack(frame)), batch) if frame else np.zeros((*batch, 0, *M.vector_shape))
+    return (
+        frame_last(M, _orthonormalized(M, p, np.stack(frame)), batch)
+        if frame
+        else np.zeros((*batch, 0, *M.vector_shape))
+    )
 
 
 def _orthonormalized(M: Any, p: Array, frame: Array) -> Array:
@@ -98,7 +106,7 @@ def coordinates(M: Any, p: Array, X: Array, basis: Any) -> Array:
 
 
 def _inner_products(xp: Any, M: Any, p: Array, frame: Array, X: Array) -> Array:
-    """The inner products of X with a frame, ``(*batch, dim)``, in the precision of X (those of one point are Python floats)."""
+    """The inner products of X with a frame, ``(*batch, dim)``, in the precision of X."""
     products = [M.inner(p, b, X) for b in frame]
     if xp is np:
         return np.stack(products, axis=-1).astype(np.asarray(X).real.dtype, copy=False)
@@ -143,7 +151,12 @@ def inverse_retraction(M: Any, retraction: Callable[..., Array], p: Array, q: Ar
         if not np.isfinite(worst):
             break
         if worst <= 4 * eps or (worst <= math.sqrt(eps) and worst >= 0.5 * last):
-            return M.get_vector(p, c)
+            X = M.get_vector(p, c)
+            # the gap is tangential only: an antipode, say, has none, and yet is not reached
+            off = np.max(np.abs(M.embed_point(retraction(p, X)) - target), initial=0.0)
+            if off <= math.sqrt(eps) * (1.0 + np.max(np.abs(target), initial=0.0)):
+                return X
+            break
         last = worst
     raise ValueError(
         f"no tangent vector found whose retraction on {M!r} is q: q is too far from p; go there in several steps"
@@ -196,7 +209,7 @@ def _step(M: Any, p: Array, X: Array) -> Array:
     length = np.asarray(M.norm(p, X))
     dtype = np.asarray(p).real.dtype
     h = float(np.finfo(dtype).eps) ** 0.2 / np.where(length > 0, length, 1.0)
-    return h.astype(dtype)  # type: ignore[no-any-return]
+    return h.astype(dtype)
 
 
 def weingarten(M: Any, p: Array, X: Array, V: Array) -> Array:
@@ -212,15 +225,15 @@ def weingarten(M: Any, p: Array, X: Array, V: Array) -> Array:
 def hessian(M: Any, p: Array, G: Array, H: Array, X: Array) -> Array:
     """The Riemannian Hessian for any metric, with Koszul's formula by fourth-order central differences.
 
-    With the fields ``B_i(q) = P_q E_i`` that extend an orthonormal frame,
-    ``Hess f(X, b_i) = D_X (B_i f) - (nabla_X B_i) f``, and nabla follows from derivatives of the Gram matrix and Lie brackets.
+    With the fields ``B_i(q) = P_q E_i`` that extend an orthonormal frame, ``Hess f(X, b_i) = D_X (B_i f) -
+    (nabla_X B_i) f``, and nabla follows from derivatives of the Gram matrix and Lie brackets.
 
     References
     ----------
-    J. M. Lee, Introduction to Riemannian Manifolds, 2nd ed., Springer, 2018, proposition 4.26 and corollary 5.11.
+    J. M. Lee, Introduction to Riemannian Manifolds, 2nd ed., Springer, 2018, proposition 4.26 and corollary
+    5.11.
     """
     k = len(M.embedding_shape)
-    d = M.dim
     frame = _frame(M, p, X, len(M.vector_shape))
     E = M.embed_vector(p, frame)
     h = float(np.finfo(np.asarray(p).real.dtype).eps) ** 0.2

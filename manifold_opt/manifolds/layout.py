@@ -51,7 +51,8 @@ class Layout:
             )
         batch = tuple(a.shape[:-1])
         return tuple(
-            (_complex(a[..., s]) if paired else a[..., s]).reshape(batch + shape) for s, shape, paired in self._slices
+            (_complex(a[..., s]) if paired else a[..., s]).reshape(batch + shape)
+            for s, shape, paired in self._slices
         )
 
     def join(self, parts: Any, out: Array | None = None) -> Array:
@@ -63,7 +64,9 @@ class Layout:
             parts = [np.asarray(x) for x in parts]
         for x, shape in zip(parts, self.shapes):
             if tuple(x.shape[x.ndim - len(shape) :]) != shape or x.ndim < len(shape):
-                raise ValueError(f"a part to join must have shape {('...', *shape)}, but its shape is {tuple(x.shape)}")
+                raise ValueError(
+                    f"a part to join must have shape {('...', *shape)}, but its shape is {tuple(x.shape)}"
+                )
         batches = [tuple(x.shape[: x.ndim - len(shape)]) for x, shape in zip(parts, self.shapes)]
         batch = batches[0] if all(b == batches[0] for b in batches) else np.broadcast_shapes(*batches)
         if xp is not np:

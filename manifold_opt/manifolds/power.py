@@ -36,19 +36,26 @@ class PowerManifold(Manifold):
 
     Notes
     -----
-    The copies are a batch of the base manifold: every operation is one batched call of it, and scalars are one sum more. Coordinates
-    are those of the copies, one after the other in C order. Method names are those of the base manifold.
+    The copies are a batch of the base manifold: every operation is one batched call of it, and scalars are
+    one sum more. Coordinates are those of the copies, one after the other in C order. Method names are those
+    of the base manifold.
     """
 
     manifold: Manifold
     n: int | tuple[int, ...]
 
     def __post_init__(self) -> None:
-        shape = self.n if isinstance(self.n, tuple) else (self.n,)
-        if not shape or any(isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1 for m in shape):
-            raise ValueError(f"n, the number of copies, must be a positive integer or a tuple of them, but it is {self.n!r}")
         if not isinstance(self.manifold, Manifold):
-            raise TypeError(f"manifold must be a Manifold, but it is {self.manifold!r}; write PowerManifold(Sphere(2), n)")
+            raise TypeError(
+                f"manifold must be a Manifold, but it is {self.manifold!r}; write PowerManifold(Sphere(2), n)"
+            )
+        shape = self.n if isinstance(self.n, tuple) else (self.n,)
+        if not shape or any(
+            isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1 for m in shape
+        ):
+            raise ValueError(
+                f"n, the number of copies, must be a positive integer or a tuple of them, but it is {self.n!r}"
+            )
         whole = tuple(int(m) for m in shape)
         object.__setattr__(self, "n", whole if isinstance(self.n, tuple) else whole[0])
 
@@ -125,7 +132,7 @@ class PowerManifold(Manifold):
         """A batch of times, the same for all copies."""
         return expanded(t, len(self.copies))
 
-    # ------------------------------------------------------------------------------------------------ metric and geodesics
+    # ---------------- metric and geodesics
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """The sum of the inner products of the copies."""
@@ -160,7 +167,7 @@ class PowerManifold(Manifold):
         """The middle of each copy."""
         return self.manifold.mid_point(p, q)
 
-    # ------------------------------------------------------------------------------------------------ methods
+    # ---------------- methods
 
     @property
     def retractions(self) -> Mapping[str, str]:  # type: ignore[override]  # the base manifold's
@@ -203,11 +210,17 @@ class PowerManifold(Manifold):
 
     def get_inverse_retraction(self, method: Any = None) -> Callable[..., Array]:
         """The inverse retraction of the base manifold on all copies."""
-        return self._resolved("inverse retraction", method) if callable(method) else self.manifold.get_inverse_retraction(method)
+        return (
+            self._resolved("inverse retraction", method)
+            if callable(method)
+            else self.manifold.get_inverse_retraction(method)
+        )
 
     def get_transport(self, method: Any = None) -> Callable[..., Array]:
         """The transport of the base manifold on all copies."""
-        return self._resolved("transport", method) if callable(method) else self.manifold.get_transport(method)
+        return (
+            self._resolved("transport", method) if callable(method) else self.manifold.get_transport(method)
+        )
 
     def vector_transport_direction(
         self, p: Array, X: Array, d: Array, *, method: Any = None, out: Array | None = None
@@ -221,11 +234,13 @@ class PowerManifold(Manifold):
         """The parallel transport of each copy."""
         return self.manifold.parallel_transport_to(p, X, q, out=out)
 
-    def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
+    def parallel_transport_direction(
+        self, p: Array, X: Array, d: Array, *, out: Array | None = None
+    ) -> Array:
         """The parallel transport of each copy."""
         return self.manifold.parallel_transport_direction(p, X, d, out=out)
 
-    # ------------------------------------------------------------------------------------------------ coordinates and embedding
+    # ---------------- coordinates and embedding
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
         """Those of the copies one after the other."""
@@ -265,7 +280,7 @@ class PowerManifold(Manifold):
         """Each copy."""
         return self.manifold.embed_vector(p, X)
 
-    # ------------------------------------------------------------------------------------------------ derivatives
+    # ---------------- derivatives
 
     def riemannian_gradient(self, p: Array, G: Array) -> Array:
         """Each copy."""
@@ -304,7 +319,7 @@ class PowerManifold(Manifold):
         values = np.asarray(self.manifold.max_step(p, X))
         return scalar(np.min(values, axis=tuple(range(-len(self.copies), 0))))
 
-    # ------------------------------------------------------------------------------------------------ random and checks
+    # ---------------- random and checks
 
     def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:
         """Independent copies."""
@@ -321,7 +336,9 @@ class PowerManifold(Manifold):
             self.manifold.check_point(p, atol)
         except NotOnManifold as error:
             k = len(self.manifold.point_shape)
-            raise NotOnManifold(self._located(error, p.shape[: p.ndim - k], lambda i: self.manifold.check_point(p[i], atol))) from None
+            raise NotOnManifold(
+                self._located(error, p.shape[: p.ndim - k], lambda i: self.manifold.check_point(p[i], atol))
+            ) from None
 
     def check_vector(self, p: Array, X: Array, atol: float | None = None) -> None:
         """Raise unless every copy is tangent; the message names the first that is not."""
@@ -346,7 +363,7 @@ class PowerManifold(Manifold):
 
 @dataclass(frozen=True)
 class _OnCopies:
-    """A retraction of the base manifold where a batch of times is the same for all copies; pickles with its function."""
+    """A retraction of the base manifold where a batch of times is the same for all copies."""
 
     function: Callable[..., Array]
     axes: int
@@ -358,5 +375,7 @@ class _OnCopies:
 def _shaped(a: Any, name: str, shape: tuple[int, ...], error: type[ValueError]) -> Array:
     a = np.asarray(a)
     if a.ndim < len(shape) or a.shape[a.ndim - len(shape) :] != shape:
-        raise error(f"{name} must have shape {('...', *shape)} (leading axes are a batch), but its shape is {a.shape}")
+        raise error(
+            f"{name} must have shape {('...', *shape)} (leading axes are a batch), but its shape is {a.shape}"
+        )
     return a

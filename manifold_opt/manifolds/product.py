@@ -36,16 +36,19 @@ class ProductManifold(Manifold):
 
     Notes
     -----
-    ``R, t = M.split(p)`` are views of the flat array, ``p = M.join(R, t)`` makes one. With a real factor the array is real and complex
-    factors are (re, im) pairs in it, of which `split` returns complex views. Coordinates are those of the factors in order. A method
-    name applies to the factors that have it; a mapping of factor to method names factors; the others take their default.
+    ``R, t = M.split(p)`` are views of the flat array, ``p = M.join(R, t)`` makes one. With a real factor the
+    array is real and complex factors are (re, im) pairs in it, of which `split` returns complex views.
+    Coordinates are those of the factors in order. A method name applies to the factors that have it; a
+    mapping of factor to method names factors; the others take their default.
     """
 
     factors: tuple[tuple[str, Manifold], ...]
 
     def __init__(self, **factors: Manifold) -> None:
         if not factors:
-            raise ValueError("a product needs named factors; write ProductManifold(R=Rotations(3), t=Euclidean(3))")
+            raise ValueError(
+                "a product needs named factors; write ProductManifold(R=Rotations(3), t=Euclidean(3))"
+            )
         for name, M in factors.items():
             if not isinstance(M, Manifold):
                 raise TypeError(f"factor {name} must be a Manifold, but it is {M!r}")
@@ -76,7 +79,7 @@ class ProductManifold(Manifold):
         return tuple(M for _, M in self.factors)
 
     @cached_property
-    def field(self) -> str:  # type: ignore[override]  # cached
+    def field(self) -> str:
         """Complex if all factors are."""
         return "complex" if all(M.field == "complex" for M in self._parts) else "real"
 
@@ -100,12 +103,12 @@ class ProductManifold(Manifold):
         return Layout(tuple((M.dim,) for M in self._parts), (False,) * len(self._parts))
 
     @cached_property
-    def dim(self) -> int:  # type: ignore[override]  # cached
+    def dim(self) -> int:
         """The sum of dimensions."""
         return sum(M.dim for M in self._parts)
 
     @cached_property
-    def point_shape(self) -> tuple[int, ...]:  # type: ignore[override]  # cached
+    def point_shape(self) -> tuple[int, ...]:
         """One axis."""
         return (self._points.size,)
 
@@ -120,12 +123,12 @@ class ProductManifold(Manifold):
         return (self._embedded.size,)
 
     @cached_property
-    def isometric(self) -> bool:  # type: ignore[override]  # cached
+    def isometric(self) -> bool:
         """Whether all factors are."""
         return all(M.isometric for M in self._parts)
 
     @cached_property
-    def stored_as_embedded(self) -> bool:  # type: ignore[override]  # cached
+    def stored_as_embedded(self) -> bool:
         """Whether all factors are."""
         return all(M.stored_as_embedded for M in self._parts)
 
@@ -151,14 +154,17 @@ class ProductManifold(Manifold):
         return frozenset(
             name
             for name in self._names("transport")
-            if all((name if name in M._names("transport") else M.default_transport) in M.isometric_transports for M in self._parts)
+            if all(
+                (name if name in M._names("transport") else M.default_transport) in M.isometric_transports
+                for M in self._parts
+            )
         )
 
     def has(self, name: str) -> bool:
         """Whether all factors have it."""
         return all(M.has(name) for M in self._parts)
 
-    # ------------------------------------------------------------------------------------------------ parts
+    # ---------------- parts
 
     def split(self, p: Array) -> tuple[Array, ...]:
         """The parts of a point, in the order of the factors: views of a NumPy array."""
@@ -191,7 +197,9 @@ class ProductManifold(Manifold):
         """
         return Componentwise(self, f)
 
-    def _factorwise(self, functions: Any, inputs: tuple[Layout, ...], arrays: tuple[Array, ...], *rest: Any) -> list[Any]:
+    def _factorwise(
+        self, functions: Any, inputs: tuple[Layout, ...], arrays: tuple[Array, ...], *rest: Any
+    ) -> list[Any]:
         """The values of one function per factor on the parts of the arrays."""
         parts = [layout.split(a) for layout, a in zip(inputs, arrays)]
         return [f(*own, *rest) for f, own in zip(functions, zip(*parts))]
@@ -199,16 +207,20 @@ class ProductManifold(Manifold):
     def _each(self, name: str) -> list[Callable[..., Any]]:
         return [getattr(M, name) for M in self._parts]
 
-    # ------------------------------------------------------------------------------------------------ metric and geodesics
+    # ---------------- metric and geodesics
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """The sum of the inner products of the factors."""
-        return sum(self._factorwise(self._each("inner"), (self._points, self._vectors, self._vectors), (p, X, Y)))
+        return sum(
+            self._factorwise(self._each("inner"), (self._points, self._vectors, self._vectors), (p, X, Y))
+        )
 
     @log_derivative
     def distance(self, p: Array, q: Array) -> Any:
         """The root of the sum of squared distances."""
-        return safe_sqrt_of(sum(d * d for d in self._factorwise(self._each("distance"), (self._points,) * 2, (p, q))))
+        return safe_sqrt_of(
+            sum(d * d for d in self._factorwise(self._each("distance"), (self._points,) * 2, (p, q)))
+        )
 
     def squared_distance(self, p: Array, q: Array) -> Any:
         """The sum of squared distances, each with its own derivative rule."""
@@ -221,7 +233,9 @@ class ProductManifold(Manifold):
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """The exponential of each factor."""
-        return self.join(*self._factorwise(self._each("exp"), (self._points, self._vectors), (p, X), t), out=out)
+        return self.join(
+            *self._factorwise(self._each("exp"), (self._points, self._vectors), (p, X), t), out=out
+        )
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """The logarithm of each factor."""
@@ -231,7 +245,7 @@ class ProductManifold(Manifold):
         """The middle of each factor."""
         return self.join(*self._factorwise(self._each("mid_point"), (self._points,) * 2, (p, q)))
 
-    # ------------------------------------------------------------------------------------------------ methods
+    # ---------------- methods
 
     @property
     def retractions(self) -> Mapping[str, str]:  # type: ignore[override]  # the factors'
@@ -297,7 +311,9 @@ class ProductManifold(Manifold):
         if callable(method):
             return self._resolved("inverse retraction", method)
         chosen = self._methods("inverse retraction", method)
-        return _InverseRetraction(self, tuple(M.get_inverse_retraction(m) for M, m in zip(self._parts, chosen)))
+        return _InverseRetraction(
+            self, tuple(M.get_inverse_retraction(m) for M, m in zip(self._parts, chosen))
+        )
 
     def get_transport(self, method: Any = None) -> Callable[..., Array]:
         """One transport per factor; a callable gets the product itself."""
@@ -314,19 +330,27 @@ class ProductManifold(Manifold):
             return super().vector_transport_direction(p, X, d, method=method, out=out)
         chosen = self._methods("transport", method)
         parts = zip(self._parts, self.split(p), self.split_vector(X), self.split_vector(d), chosen)
-        return self.join_vector(*[M.vector_transport_direction(*own, method=m) for M, *own, m in parts], out=out)
+        return self.join_vector(
+            *[M.vector_transport_direction(*own, method=m) for M, *own, m in parts], out=out
+        )
 
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """The parallel transport of each factor."""
         layouts = (self._points, self._vectors, self._points)
-        return self.join_vector(*self._factorwise(self._each("parallel_transport_to"), layouts, (p, X, q)), out=out)
+        return self.join_vector(
+            *self._factorwise(self._each("parallel_transport_to"), layouts, (p, X, q)), out=out
+        )
 
-    def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
+    def parallel_transport_direction(
+        self, p: Array, X: Array, d: Array, *, out: Array | None = None
+    ) -> Array:
         """The parallel transport of each factor."""
         layouts = (self._points, self._vectors, self._vectors)
-        return self.join_vector(*self._factorwise(self._each("parallel_transport_direction"), layouts, (p, X, d)), out=out)
+        return self.join_vector(
+            *self._factorwise(self._each("parallel_transport_direction"), layouts, (p, X, d)), out=out
+        )
 
-    # ------------------------------------------------------------------------------------------------ coordinates and embedding
+    # ---------------- coordinates and embedding
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
         """Those of the factors in order."""
@@ -339,7 +363,9 @@ class ProductManifold(Manifold):
         """Each factor from its part of the coordinates."""
         if basis is not None:
             return super().get_vector(p, c, basis, out=out)
-        return self.join_vector(*self._factorwise(self._each("get_vector"), (self._points, self._coordinates), (p, c)), out=out)
+        return self.join_vector(
+            *self._factorwise(self._each("get_vector"), (self._points, self._coordinates), (p, c)), out=out
+        )
 
     def project_point(self, z: Array) -> Array:
         """Each factor."""
@@ -347,11 +373,15 @@ class ProductManifold(Manifold):
 
     def project_vector(self, p: Array, Z: Array) -> Array:
         """Each factor."""
-        return self.join_vector(*self._factorwise(self._each("project_vector"), (self._points, self._embedded), (p, Z)))
+        return self.join_vector(
+            *self._factorwise(self._each("project_vector"), (self._points, self._embedded), (p, Z))
+        )
 
     def tangentialize(self, p: Array, X: Array) -> Array:
         """Each factor."""
-        return self.join_vector(*self._factorwise(self._each("tangentialize"), (self._points, self._vectors), (p, X)))
+        return self.join_vector(
+            *self._factorwise(self._each("tangentialize"), (self._points, self._vectors), (p, X))
+        )
 
     def embed_point(self, p: Array) -> Array:
         """Each factor."""
@@ -359,13 +389,17 @@ class ProductManifold(Manifold):
 
     def embed_vector(self, p: Array, X: Array) -> Array:
         """Each factor."""
-        return self.join_embedding(*self._factorwise(self._each("embed_vector"), (self._points, self._vectors), (p, X)))
+        return self.join_embedding(
+            *self._factorwise(self._each("embed_vector"), (self._points, self._vectors), (p, X))
+        )
 
-    # ------------------------------------------------------------------------------------------------ derivatives
+    # ---------------- derivatives
 
     def riemannian_gradient(self, p: Array, G: Array) -> Array:
         """Each factor."""
-        return self.join_vector(*self._factorwise(self._each("riemannian_gradient"), (self._points, self._embedded), (p, G)))
+        return self.join_vector(
+            *self._factorwise(self._each("riemannian_gradient"), (self._points, self._embedded), (p, G))
+        )
 
     def riemannian_hessian(self, p: Array, G: Array, H: Array, X: Array) -> Array:
         """Each factor; H is the derivative of the whole Euclidean gradient along X."""
@@ -384,11 +418,15 @@ class ProductManifold(Manifold):
 
     def storage_representer(self, p: Array, X: Array) -> Array:
         """Each factor."""
-        return self.join(*self._factorwise(self._each("storage_representer"), (self._points, self._vectors), (p, X)))
+        return self.join(
+            *self._factorwise(self._each("storage_representer"), (self._points, self._vectors), (p, X))
+        )
 
     def storage_vector(self, p: Array, X: Array) -> Array:
         """Each factor."""
-        return self.join(*self._factorwise(self._each("storage_vector"), (self._points, self._vectors), (p, X)))
+        return self.join(
+            *self._factorwise(self._each("storage_vector"), (self._points, self._vectors), (p, X))
+        )
 
     def weingarten(self, p: Array, X: Array, V: Array) -> Array:
         """Each factor."""
@@ -403,9 +441,13 @@ class ProductManifold(Manifold):
     def max_step(self, p: Array, X: Array) -> Any:
         """The least of the factors."""
         steps = self._factorwise(self._each("max_step"), (self._points, self._vectors), (p, X))
-        return min(steps) if all(isinstance(s, float) for s in steps) else np.minimum.reduce(np.broadcast_arrays(*steps))
+        return (
+            min(steps)
+            if all(isinstance(s, float) for s in steps)
+            else np.minimum.reduce(np.broadcast_arrays(*steps))
+        )
 
-    # ------------------------------------------------------------------------------------------------ random and checks
+    # ---------------- random and checks
 
     def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:
         """Independent parts."""
@@ -481,4 +523,6 @@ class _Transport:
 
     def __call__(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         M = self.manifold
-        return M._vectors.join(M._factorwise(self.functions, (M._points, M._vectors, M._points), (p, X, q)), out)
+        return M._vectors.join(
+            M._factorwise(self.functions, (M._points, M._vectors, M._points), (p, X, q)), out
+        )

@@ -18,7 +18,7 @@ from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 
 __all__ = ["Sphere"]
 
-# Series in s = t^2 for s < 1, where ten terms leave 1/20!; then cos and sinc are smooth in s, with all derivatives, at zero too.
+# Series in s = t^2 for s < 1, where ten terms leave 1/20!; then cos and sinc are smooth in s at zero too.
 _COS = [(-1) ** k / math.factorial(2 * k) for k in range(10)]
 _SINC = [(-1) ** k / math.factorial(2 * k + 1) for k in range(10)]
 # arcsin(s)/s in powers of s^2, for s^2 < 1/50: ten terms leave (1/50)^10.
@@ -41,25 +41,27 @@ class Sphere(Manifold):
 
     Notes
     -----
-    Every operation is O(n). ``log`` and ``distance`` take the part of ``q - p`` tangent at p (of ``q + p`` beyond a right angle),
-    and so keep full relative accuracy from 0 to pi, also for stored points that are unit only to rounding. At the antipode, where
-    all directions are shortest, ``log`` takes a fixed one.
+    Every operation is O(n). ``log`` and ``distance`` take the part of ``q - p`` tangent at p (of ``q + p``
+    beyond a right angle), and so keep full relative accuracy from 0 to pi, also for stored points that are
+    unit only to rounding. At the antipode, where all directions are shortest, ``log`` takes a fixed one.
 
     Coordinates are those of the Householder reflection that takes the first unit vector to p or -p.
 
     References
     ----------
-    P.-A. Absil, R. Mahony, R. Sepulchre, Optimization Algorithms on Matrix Manifolds, Princeton, 2008, sections 3.6, 4.1, 5.4, 8.1.
-    N. Boumal, An Introduction to Optimization on Smooth Manifolds, Cambridge, 2023, examples 3.8, 5.37, 10.35.
+    P.-A. Absil, R. Mahony, R. Sepulchre, Optimization Algorithms on Matrix Manifolds, Princeton, 2008,
+    sections 3.6, 4.1, 5.4, 8.1. N. Boumal, An Introduction to Optimization on Smooth Manifolds, Cambridge,
+    2023, examples 3.8, 5.37, 10.35.
     """
 
     n: int
 
-    isometric: ClassVar[bool] = True  # type: ignore[misc]  # a read-only property for type checkers
+    isometric: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset(
         "inner norm distance exp log mid_point parallel_transport_to parallel_transport_direction "
-        "get_coordinates get_vector project_point project_vector riemannian_gradient riemannian_hessian weingarten random_point "
-        "check_point check_vector injectivity_radius injectivity_radius_at sectional_curvature_bounds".split()
+        "get_coordinates get_vector project_point project_vector riemannian_gradient riemannian_hessian weingarten "
+        "random_point check_point check_vector injectivity_radius injectivity_radius_at "
+        "sectional_curvature_bounds".split()
     )
     retractions: ClassVar[Mapping[str, str]] = {"exponential": "exp", "projection": "_retract_projection"}
     inverse_retractions: ClassVar[Mapping[str, str]] = {
@@ -67,13 +69,15 @@ class Sphere(Manifold):
         "logarithmic": "log",
         "projection": "_inverse_retract_projection",
     }
-    default_retraction = "exponential"  # type: ignore[assignment]
-    default_inverse_retraction = "exponential"  # type: ignore[assignment]
-    default_transport = "parallel"  # type: ignore[assignment]
+    default_retraction = "exponential"
+    default_inverse_retraction = "exponential"
+    default_transport = "parallel"
 
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
-            raise ValueError(f"n, the dimension of the sphere, must be a positive integer, but it is {self.n!r}")
+            raise ValueError(
+                f"n, the dimension of the sphere, must be a positive integer, but it is {self.n!r}"
+            )
         object.__setattr__(self, "n", int(self.n))
 
     @property
@@ -97,17 +101,19 @@ class Sphere(Manifold):
         return (1.0, 1.0) if self.n > 1 else (0.0, 0.0)
 
     def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
-        """The angle pi for the exponential; infinite for the projection, which is one to one onto an open half sphere."""
+        """The angle pi for the exponential; infinite for the projection, one to one onto a half sphere."""
         return math.inf if retraction == "projection" else math.pi
 
-    # ------------------------------------------------------------------------------------------------ metric
+    # ---------------- metric
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """The dot product."""
         if type(X) is np.ndarray and type(Y) is np.ndarray and X.ndim == 1 == Y.ndim == p.ndim:
             return float(X.dot(Y))
         value = frobenius(namespace(X, Y), X, Y, 1)
-        return scalar(value) if p.ndim == 1 or value.ndim else namespace(value).broadcast_to(value, p.shape[:-1])
+        return (
+            scalar(value) if p.ndim == 1 or value.ndim else namespace(value).broadcast_to(value, p.shape[:-1])
+        )
 
     def norm(self, p: Array, X: Array) -> Any:
         """The Euclidean length."""
@@ -124,10 +130,10 @@ class Sphere(Manifold):
             e -= p.dot(e) * p
             return math.atan2(math.sqrt(e.dot(e)), c)
         xp = namespace(p, q)
-        Y, s2, c = _rejection(xp, p, q)
+        _, s2, c = _rejection(xp, p, q)
         return scalar(xp.arctan2(xp.sqrt(s2), c)) if xp is np else safe_atan2(xp, s2, c)
 
-    # ------------------------------------------------------------------------------------------------ geodesics
+    # ---------------- geodesics
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``cos(t |X|) p + t sinc(t |X|) X``, divided by its norm so that rounding of p does not grow."""
@@ -173,7 +179,7 @@ class Sphere(Manifold):
         s2 = frobenius(xp, z, z, 1)
         return _unit(xp, xp.where((s2 == 0)[..., None], _fixed_direction(xp, p), z))
 
-    # ------------------------------------------------------------------------------------------------ retractions
+    # ---------------- retractions
 
     def retract(
         self, p: Array, X: Array, t: Any = 1.0, *, method: Any = None, out: Array | None = None
@@ -195,7 +201,7 @@ class Sphere(Manifold):
         return written(_unit(xp, p + expanded(t, 1) * X), out)
 
     def _inverse_retract_projection(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
-        """``q / <p, q> - p`` as the tangent part of ``q - p`` over ``<p, q>``; q must lie in the open half sphere around p."""
+        """``q / <p, q> - p`` as the tangent part of ``q - p`` over ``<p, q>``; q in the half sphere around p."""
         xp = namespace(p, q)
         Y, _, c = _rejection(xp, p, q)
         if xp is np and not np.all(c > 0):
@@ -205,7 +211,7 @@ class Sphere(Manifold):
             )
         return written(Y / c[..., None], out)
 
-    # ------------------------------------------------------------------------------------------------ transports
+    # ---------------- transports
 
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """The reflection ``X - 2 <m, X> m`` in the middle m of p and q: no division that cancels near the antipode."""
@@ -219,7 +225,9 @@ class Sphere(Manifold):
         m = self.mid_point(p, q)
         return written(X - (2.0 * frobenius(xp, m, X, 1))[..., None] * m, out)
 
-    def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
+    def parallel_transport_direction(
+        self, p: Array, X: Array, d: Array, *, out: Array | None = None
+    ) -> Array:
         """``X - <d, X> ((1 - cos |d|)/|d|^2 d + sinc|d| p)``, along the geodesic however long it is."""
         xp = namespace(p, X, d)
         s = frobenius(xp, d, d, 1)
@@ -228,7 +236,7 @@ class Sphere(Manifold):
         turn = (0.5 * half * half)[..., None] * d + sinc[..., None] * p
         return written(X - frobenius(xp, d, X, 1)[..., None] * turn, out)
 
-    # ------------------------------------------------------------------------------------------------ coordinates
+    # ---------------- coordinates
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
         """Orthonormal coordinates in O(n): all entries but the first of the Householder reflection of X."""
@@ -258,7 +266,7 @@ class Sphere(Manifold):
         tail = c - along / (1.0 + p0) * rest
         return written(xp.concatenate([-sign * along, tail], axis=-1), out)
 
-    # ------------------------------------------------------------------------------------------------ embedding
+    # ---------------- embedding
 
     def project_point(self, z: Array) -> Array:
         """``z / |z|``.
@@ -270,7 +278,9 @@ class Sphere(Manifold):
         """
         xp = namespace(z)
         if xp is np and not np.all(np.any(z != 0, axis=-1)):
-            raise ValueError("project_point on the sphere needs z != 0, but z is zero; every point is equally near to it")
+            raise ValueError(
+                "project_point on the sphere needs z != 0, but z is zero; every point is equally near to it"
+            )
         return _unit(xp, z)
 
     def project_vector(self, p: Array, Z: Array) -> Array:
@@ -279,7 +289,7 @@ class Sphere(Manifold):
             return Z - p.dot(Z) * p
         return Z - frobenius(namespace(p, Z), p, Z, 1)[..., None] * p
 
-    # ------------------------------------------------------------------------------------------------ derivatives
+    # ---------------- derivatives
 
     def riemannian_gradient(self, p: Array, G: Array) -> Array:
         """``G - <p, G> p``."""
@@ -295,7 +305,7 @@ class Sphere(Manifold):
         """``-<p, V> X``."""
         return -frobenius(namespace(p, V), p, V, 1)[..., None] * X
 
-    # ------------------------------------------------------------------------------------------------ random and checks
+    # ---------------- random and checks
 
     def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:
         """Uniform on the sphere."""
@@ -333,7 +343,7 @@ def _real(a: Array, name: str, error: type[ValueError]) -> Array:
 
 
 def _unit(xp: Any, z: Array) -> Array:
-    """z divided by its length."""
+    """Z divided by its length."""
     if z.ndim == 1 and xp is np:
         return z * (1.0 / math.sqrt(z.dot(z)))
     return z / xp.sqrt(frobenius(xp, z, z, 1))[..., None]
@@ -342,7 +352,8 @@ def _unit(xp: Any, z: Array) -> Array:
 def _rejection(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array]:
     """The part Y of q orthogonal to p without cancellation, its squared length, and ``<p, q>``.
 
-    The tangent part of ``q - p`` (of ``q + p`` in the far half) is that of q, and its rounding error is relative to its own size.
+    The tangent part of ``q - p`` (of ``q + p`` in the far half) is that of q, and its rounding error is
+    relative to its own size.
     """
     c = frobenius(xp, p, q, 1)
     e = q - _sign(xp, c)[..., None] * p
@@ -388,7 +399,9 @@ def _cos_sinc(xp: Any, s: Array) -> tuple[Array, Array]:
     near = s < 1.0
     inside = xp.where(near, s, xp.zeros_like(s))
     t = xp.sqrt(xp.where(near, xp.ones_like(s), s))
-    return xp.where(near, horner(_COS, inside), xp.cos(t)), xp.where(near, horner(_SINC, inside), xp.sin(t) / t)
+    return xp.where(near, horner(_COS, inside), xp.cos(t)), xp.where(
+        near, horner(_SINC, inside), xp.sin(t) / t
+    )
 
 
 def _pivot(xp: Any, p: Array) -> tuple[Array, Array, Array]:

@@ -31,24 +31,32 @@ class TangentSpace(Manifold):
 
     Notes
     -----
-    Its points and its vectors are tangent vectors as the manifold stores them. Its embedding is that of the manifold, so Euclidean
-    gradients and Hessians are those with respect to embedded vectors.
+    Its points and its vectors are tangent vectors as the manifold stores them. Its embedding is that of the
+    manifold, so Euclidean gradients and Hessians are those with respect to embedded vectors.
     """
 
     manifold: Manifold
     p: Array
 
     retractions: ClassVar[Mapping[str, str]] = {"exponential": "exp", "projection": "exp"}
-    inverse_retractions: ClassVar[Mapping[str, str]] = {"exponential": "log", "logarithmic": "log", "projection": "log"}
-    transports: ClassVar[Mapping[str, str]] = {"parallel": "parallel_transport_to", "projection": "parallel_transport_to"}
+    inverse_retractions: ClassVar[Mapping[str, str]] = {
+        "exponential": "log",
+        "logarithmic": "log",
+        "projection": "log",
+    }
+    transports: ClassVar[Mapping[str, str]] = {
+        "parallel": "parallel_transport_to",
+        "projection": "parallel_transport_to",
+    }
     operations: ClassVar[frozenset[str]] = frozenset(
         "inner distance squared_distance exp log parallel_transport_to parallel_transport_direction get_coordinates "
-        "get_vector project_point project_vector tangentialize riemannian_gradient riemannian_hessian weingarten mid_point "
-        "random_point check_point check_vector injectivity_radius sectional_curvature_bounds".split()
+        "get_vector project_point project_vector tangentialize riemannian_gradient riemannian_hessian "
+        "weingarten mid_point random_point check_point check_vector injectivity_radius "
+        "sectional_curvature_bounds".split()
     )
-    default_retraction = "exponential"  # type: ignore[assignment]
-    default_inverse_retraction = "exponential"  # type: ignore[assignment]
-    default_transport = "parallel"  # type: ignore[assignment]
+    default_retraction = "exponential"
+    default_inverse_retraction = "exponential"
+    default_transport = "parallel"
 
     def __post_init__(self) -> None:
         p = np.array(self.p)
@@ -68,7 +76,11 @@ class TangentSpace(Manifold):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TangentSpace):
             return NotImplemented
-        return self.manifold == other.manifold and self.p.dtype == other.p.dtype and np.array_equal(self.p, other.p)
+        return (
+            self.manifold == other.manifold
+            and self.p.dtype == other.p.dtype
+            and np.array_equal(self.p, other.p)
+        )
 
     def __hash__(self) -> int:
         # adding zero turns -0.0, which equals 0.0, into it
@@ -152,7 +164,9 @@ class TangentSpace(Manifold):
         """A vector is the same everywhere."""
         return written(repeated(X, self._batch(q), len(self.point_shape)) if X.ndim < q.ndim else X, out)
 
-    def parallel_transport_direction(self, p: Array, X: Array, d: Array, *, out: Array | None = None) -> Array:
+    def parallel_transport_direction(
+        self, p: Array, X: Array, d: Array, *, out: Array | None = None
+    ) -> Array:
         """A vector is the same everywhere."""
         return self.parallel_transport_to(p, X, d, out=out)
 

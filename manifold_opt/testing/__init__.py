@@ -1,7 +1,7 @@
 """Conformance checks that any manifold should pass, a user's own included.
 
-``check_manifold(M)`` runs them all; each can be called alone. A failure is a `ConformanceError`, an AssertionError whose message names
-the manifold, the operation and the size of the discrepancy.
+``check_manifold(M)`` runs them all; each can be called alone. A failure is a `ConformanceError`, an
+AssertionError whose message names the manifold, the operation and the size of the discrepancy.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from manifold_opt.manifolds import Manifold
 from manifold_opt.testing.samples import Array, ConformanceError, unit_vector
 
 LENGTHS = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 0.9, 1.1, 1.5, 2.0, 2.5, 3.0)
-"""Lengths of tangent vectors; those beyond 0.99 of the injectivity radius are left out, and 0.99 and 1 - 1e-7 of it added."""
+"""Lengths of tangent vectors; those beyond 0.99 of the injectivity radius are replaced by 0.99 and 1 - 1e-7 of it."""
 
 
 def _grid(radius: float, single: bool) -> list[tuple[float, float]]:
@@ -40,8 +40,8 @@ def check_accuracy(
     M : Manifold
         The manifold.
     exact : callable
-        ``exact(p, q)`` returns the stored logarithm (an object array of ``mpmath.mpf``) and the distance, for the points of the
-        manifold nearest to the stored arrays.
+        ``exact(p, q)`` returns the stored logarithm (an object array of ``mpmath.mpf``) and the distance, for
+        the points of the manifold nearest to the stored arrays.
     rng : int, optional
         Seed.
     samples : int, optional
@@ -72,9 +72,12 @@ def check_accuracy(
             X, d = exact(p, q)
             if condition is not None:
                 allowed = max(allowed, 1e-15 * condition(p, q))
-            size = max(abs(x) for x in X.flat)
-            off = max(abs(x - float(y)) for x, y in zip(X.flat, M.log(p, q).flat))
-            errors = {"log": float(off / size), "distance": float(abs(M.distance(p, q) - d) / d)}
+            errors = {
+                "log": _error(X, M.log(p, q)),
+                "distance": float(abs(M.distance(p, q) - d) / d),
+                "log of a batch": _error(X, M.log(p[None], q[None])[0]),
+                "distance of a batch": float(abs(float(M.distance(p[None], q[None])[0]) - d) / d),
+            }
             for name, error in errors.items():
                 if not error <= allowed:
                     raise ConformanceError(
@@ -85,8 +88,19 @@ def check_accuracy(
     return worst
 
 
+def _error(exact: Array, value: Array) -> float:
+    """The largest difference relative to the largest entry."""
+    off = max(abs(x - float(y)) for x, y in zip(exact.flat, value.flat, strict=True))
+    return float(off / max(abs(x) for x in exact.flat))
+
+
 def check_exp_accuracy(
-    M: Manifold, exact: Callable[[Array, Array], Array], rng: Any = 0, *, samples: int = 3, allowed: float = 2e-15
+    M: Manifold,
+    exact: Callable[[Array, Array], Array],
+    rng: Any = 0,
+    *,
+    samples: int = 3,
+    allowed: float = 2e-15,
 ) -> float:
     """Compare ``exp`` with 50-digit values: ``exact(p, X)`` returns the stored point for the stored p and X.
 

@@ -9,7 +9,18 @@ from typing import Any
 import numpy as np
 
 from manifold_opt.manifolds import Manifold, fallbacks
-from manifold_opt.testing.samples import Array, Sample, ambient, calls, close, require, sample, typical_length, unit_vector
+from manifold_opt.testing.samples import (
+    Array,
+    Call,
+    Sample,
+    ambient,
+    calls,
+    close,
+    require,
+    sample,
+    typical_length,
+    unit_vector,
+)
 
 
 def slope(f: Callable[[float], Any], h: float = 2e-3) -> Any:
@@ -36,7 +47,9 @@ class _Quartic:
 
     def __call__(self, z: Array) -> float:
         n = _product(z, z)
-        return _product(self.A, z) + 0.5 * _product(self.B, z) ** 2 + 0.5 * _product(self.C * z, z) + n * n / 24
+        return (
+            _product(self.A, z) + 0.5 * _product(self.B, z) ** 2 + 0.5 * _product(self.C * z, z) + n * n / 24
+        )
 
     def gradient(self, z: Array) -> Array:
         return self.A + _product(self.B, z) * self.B + self.C * z + _product(z, z) / 6 * z
@@ -81,13 +94,20 @@ def check_hessian_conversion(M: Manifold, rng: Any = 0) -> None:
     HX, HY = hessian(X), hessian(Y)
     M.check_vector(s.p, HX, 1e-9 * (1.0 + float(np.max(np.abs(HX)))))
     size = 1.0 + abs(M.norm(s.p, HX)) + abs(M.norm(s.p, HY))
-    close(f"{M!r}.riemannian_hessian is symmetric", M.inner(s.p, HX, Y) / size, M.inner(s.p, X, HY) / size, 1e-9)
+    close(
+        f"{M!r}.riemannian_hessian is symmetric", M.inner(s.p, HX, Y) / size, M.inner(s.p, X, HY) / size, 1e-9
+    )
     close(f"{M!r}.riemannian_hessian is linear", hessian(X - 2.0 * Y) / size, (HX - 2.0 * HY) / size, 1e-9)
     if M.has("exp"):
         for V in (X, Y, X + Y):
             measured = bend(lambda t, V=V: f(M.embed_point(M.exp(s.p, V, t))))  # type: ignore[misc]
             size = 1.0 + abs(measured)
-            close(f"{M!r}.riemannian_hessian along geodesics", M.inner(s.p, hessian(V), V) / size, measured / size, 1e-7)
+            close(
+                f"{M!r}.riemannian_hessian along geodesics",
+                M.inner(s.p, hessian(V), V) / size,
+                measured / size,
+                1e-7,
+            )
     elif M.isometric:
 
         def gradient(t: float) -> Array:
@@ -108,10 +128,11 @@ def check_weingarten(M: Manifold, rng: Any = 0) -> None:
         close(f"{M!r}.weingarten", W, fallbacks.weingarten(M, s.p, s.X, V), 1e-9)
 
 
-# ------------------------------------------------------------------------------------------------ the generic road
+# ---------------- the generic road
+
 
 def _gradient(f: Callable[..., Any], argument: int = 0) -> Callable[..., Array]:
-    """The reverse-mode gradient, without the warning about functions that do not depend on their argument: some rightly do not."""
+    """The reverse-mode gradient, without the warning where the function rightly does not depend on the argument."""
     import autograd
 
     def gradient(*arguments: Array) -> Array:
@@ -143,65 +164,75 @@ def _curves(M: Manifold, s: Sample, rng: np.random.Generator) -> Callable[[float
 
 
 def check_generic_road(M: Manifold, rng: Any = 0) -> None:
-    """Closed forms give on autograd boxes the numbers they give on NumPy arrays, and differentiate right; at zero too."""
+    """Closed forms give the same numbers on autograd boxes as on arrays, and differentiate right; at zero too."""
     rng = np.random.default_rng(rng)
     s = sample(M, rng)
     still = sample(M, rng)
     still.X, still.d, still.c = 0.0 * s.X, 0.0 * s.d, 0.0 * s.c
     still.p = still.q = s.p
     still.Y = s.Y
-    known = M.operations | {"retract", "inverse_retract", "vector_transport_to"} if M.operations else frozenset()
+    known = (
+        M.operations | {"retract", "inverse_retract", "vector_transport_to"} if M.operations else frozenset()
+    )
     for where, base in (("", s), (" at zero", still)):
         curve = _curves(M, base, rng)
         for call in calls(M):
             fallback = call.operation not in known or call.method == "iterative"
-            if fallback or call.operation in _NOT_DIFFERENTIATED or (where and call.operation == "norm"):
-                continue
-            W = ambient(M, call.shape(M), rng)
-            what = f"{M!r}.{call.label}{where} on autograd boxes"
+            if not fallback and call.operation not in _NOT_DIFFERENTIATED and not (where and call.operation == "norm"):
+                _check_on_boxes(M, call, base, curve, rng, where)
 
-            def value(*arrays: Array, call: Any = call, base: Sample = base, W: Array = W, what: str = what) -> Any:
-                import autograd.numpy as anp
 
-                arguments = Sample(**{**vars(base), **dict(zip(call.arguments, arrays))})
-                result = call(M, arguments)
-                plain = result
-                while hasattr(plain, "_value"):
-                    plain = plain._value
-                close(what, plain, call(M, base), 1e-13)
-                require(
-                    not np.asarray(plain).dtype == object, f"{what} builds an object array: plain NumPy met a box"
-                )
-                return anp.sum(anp.real(np.conj(W) * result))
+def _check_on_boxes(
+    M: Manifold, call: Call, base: Sample, curve: Callable[[float], Sample], rng: np.random.Generator, where: str
+) -> None:
+    import autograd.numpy as anp
 
-            arrays = [getattr(base, name) for name in call.arguments]
-            partials = [np.conj(_gradient(value, i)(*arrays)) for i in range(len(arrays))]
-            measured = slope(lambda t: _product(W, np.asarray(call(M, curve(t)))))  # noqa: B023
-            rates = [slope(lambda t, name=name: getattr(curve(t), name)) for name in call.arguments]  # type: ignore[misc]
-            total = sum(_product(G, rate) for G, rate in zip(partials, rates))
-            close(f"{what}, derivative", total, measured, 1e-7)
+    W = ambient(M, call.shape(M), rng)
+    what = f"{M!r}.{call.label}{where} on autograd boxes"
+
+    def value(*arrays: Array) -> Any:
+        result = call(M, Sample(**{**vars(base), **dict(zip(call.arguments, arrays, strict=True))}))
+        plain = result
+        while hasattr(plain, "_value"):
+            plain = plain._value
+        require(np.asarray(plain).dtype != object, f"{what} builds an object array: plain NumPy met a box")
+        close(what, plain, call(M, base), 1e-13)
+        return anp.sum(anp.real(np.conj(W) * result))
+
+    arrays = [getattr(base, name) for name in call.arguments]
+    partials = [np.conj(_gradient(value, i)(*arrays)) for i in range(len(arrays))]
+
+    def rate(name: str) -> Array:
+        return slope(lambda t: getattr(curve(t), name))
+
+    total = sum(_product(G, rate(name)) for G, name in zip(partials, call.arguments, strict=True))
+    close(f"{what}, derivative", total, slope(lambda t: _product(W, np.asarray(call(M, curve(t))))), 1e-7)
 
 
 def check_distance_derivatives(M: Manifold, rng: Any = 0) -> None:
-    """Distances have log-based derivatives on autograd boxes: first and second, in both points, zero at p = q, batched."""
+    """Distances have log-based derivatives on autograd boxes: both orders, both points, zero at p = q, batched."""
     if not (M.has("log") and M.has("exp") and M.operations):
         return
     rng = np.random.default_rng(rng)
     s = sample(M, rng)
-    gradient_of = lambda f: lambda x: M.riemannian_gradient_from_storage(x, np.conj(_gradient(f)(x)))
-    d = M.distance(s.p, s.q)
     for x, y in ((s.p, s.q), (s.q, s.p)):
-        first = {"distance": -M.log(x, y) / d, "squared_distance": -2.0 * M.log(x, y)}
-        for name, expected in first.items():
-            f = getattr(M, name)
-            close(f"{M!r}: gradient of {name}", gradient_of(lambda x: f(x, y))(x), expected, 1e-10)  # noqa: B023
-            close(f"{M!r}: gradient of {name}, other side", gradient_of(lambda x: f(y, x))(x), expected, 1e-10)  # noqa: B023
-            at_same = gradient_of(lambda x: f(x, y))(y)  # noqa: B023
-            close(f"{M!r}: gradient of {name} at p = q", at_same, 0.0 * at_same, 1e-12)
-            both = _gradient(lambda x: f(x, x))(x)  # noqa: B023
-            close(f"{M!r}: gradient of {name}(p, p)", both, 0.0 * both, 1e-12)
+        X, d = M.log(x, y), M.distance(x, y)
+        _check_first(M, M.distance, x, y, -X / d)
+        _check_first(M, M.squared_distance, x, y, -2.0 * X)
     _check_second(M, s)
     _check_broadcast(M, s, rng)
+
+
+def _check_first(M: Manifold, f: Callable[[Array, Array], Any], x: Array, y: Array, expected: Array) -> None:
+    what = f"{M!r}: gradient of {f.__name__}"
+
+    def converted(g: Callable[[Array], Any], at: Array) -> Array:
+        return M.riemannian_gradient_from_storage(at, np.conj(_gradient(g)(at)))
+
+    close(what, converted(lambda z: f(z, y), x), expected, 1e-10)
+    close(f"{what}, other side", converted(lambda z: f(y, z), x), expected, 1e-10)
+    close(f"{what} at p = q", converted(lambda z: f(z, y), y), 0.0 * expected, 1e-12)
+    close(f"{what} of (p, p)", converted(lambda z: f(z, z), x), 0.0 * expected, 1e-12)
 
 
 def _check_second(M: Manifold, s: Sample) -> None:
@@ -243,5 +274,5 @@ def _check_broadcast(M: Manifold, s: Sample, rng: np.random.Generator) -> None:
         return
     V = M.storage_vector(s.p, s.d)
     _, push = autograd.make_jvp(lambda x: M.distance(x, q))(s.p)(V)
-    pulled = [float(np.sum(_gradient(lambda x, y=y: M.distance(x, y))(s.p) * V)) for y in q]  # type: ignore[misc]
+    pulled = [float(np.sum(_gradient(lambda x, y=y: M.distance(x, y))(s.p) * V)) for y in q]
     close(f"{M!r}: forward mode of distance", push, np.array(pulled), 1e-12)

@@ -44,7 +44,10 @@ def check_operations(M: Manifold, rng: Any = 0) -> None:
     for name in ("exp", "log", "parallel_transport_to", "distance"):
         own = getattr(type(M), name) is not getattr(Manifold, name)
         plain = not isinstance(M, (PowerManifold, ProductManifold))
-        require(not own or not plain or name in M.operations, f"{M!r} defines {name!r} without declaring it in operations")
+        require(
+            not own or not plain or name in M.operations,
+            f"{M!r} defines {name!r} without declaring it in operations",
+        )
 
 
 def _converted(M: Manifold, a: Array, single: bool) -> Array:
@@ -65,10 +68,17 @@ def check_shapes_and_dtypes(M: Manifold, rng: Any = 0) -> None:
                 require(isinstance(value, kinds), f"{what} returns {type(value).__name__}, not a float")
             else:
                 require(type(value) is np.ndarray, f"{what} returns {type(value).__name__}, not an array")
-                require(value.shape == call.shape(M), f"{what}: shape {value.shape}, expected {call.shape(M)}")
+                require(
+                    value.shape == call.shape(M), f"{what}: shape {value.shape}, expected {call.shape(M)}"
+                )
                 require(value.real.dtype == precision, f"{what}: dtype {value.dtype}")
             if single:
-                close(f"{what} against double precision", value, call(M, s), 2e-3 if "iterative" in call.label else 1e-4)
+                close(
+                    f"{what} against double precision",
+                    value,
+                    call(M, s),
+                    2e-3 if "iterative" in call.label else 1e-4,
+                )
     t = np.float64(0.5)
     q = M.retract(small.p, small.X, t)
     require(q.real.dtype == np.float32, f"{M!r}.retract with a float64 scalar t turns float32 into {q.dtype}")
@@ -81,7 +91,10 @@ def check_batches(M: Manifold, rng: Any = 0) -> None:
     for call in calls(M):
         together = np.asarray(call(M, s))
         what = f"{M!r}.{call.label} on a batch"
-        require(together.shape == size + call.shape(M), f"{what}: shape {together.shape}, expected {size + call.shape(M)}")
+        require(
+            together.shape == size + call.shape(M),
+            f"{what}: shape {together.shape}, expected {size + call.shape(M)}",
+        )
         for i in np.ndindex(*size):
             one = s.map(lambda a, i=i: a[i])  # type: ignore[misc]
             close(f"{what}, member {i}", together[i], call(M, one), 1e-11)
@@ -94,16 +107,28 @@ def check_batches(M: Manifold, rng: Any = 0) -> None:
         else:
             wide = [M.retract(mixed.p, mixed.d, f) for f in (0.5, 1.0)]
         expected = [call(M, _with(mixed, changed, w)) for w in wide]
-        close(f"{what} of {changed} at one point", call(M, _with(mixed, changed, np.stack(wide))), np.stack(expected), 1e-11)
+        close(
+            f"{what} of {changed} at one point",
+            call(M, _with(mixed, changed, np.stack(wide))),
+            np.stack(expected),
+            1e-11,
+        )
     times = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
     for name in ["exp", "retract"] if M.has("exp") else ["retract"]:
         q = getattr(M, name)(s.p, s.X, times)
         for i in np.ndindex(*size):
-            close(f"{M!r}.{name} at a batch of times", q[i], getattr(M, name)(s.p[i], s.X[i], float(times[i])), 1e-11)
+            close(
+                f"{M!r}.{name} at a batch of times",
+                q[i],
+                getattr(M, name)(s.p[i], s.X[i], float(times[i])),
+                1e-11,
+            )
     points = M.random_point(rng, (4,))
     require(points.shape == (4, *M.point_shape), f"{M!r}.random_point(size=(4,)) has shape {points.shape}")
     basis = M.get_basis(s.p)
-    require(basis.shape == (*size, M.dim, *M.vector_shape), f"{M!r}.get_basis on a batch has shape {basis.shape}")
+    require(
+        basis.shape == (*size, M.dim, *M.vector_shape), f"{M!r}.get_basis on a batch has shape {basis.shape}"
+    )
 
 
 def _with(s: Any, name: str, value: Array) -> Any:
@@ -113,14 +138,16 @@ def _with(s: Any, name: str, value: Array) -> Any:
 
 
 def check_out(M: Manifold, rng: Any = 0) -> None:
-    """``out=`` is written and returned, may be any argument of the right shape, and arguments are otherwise left alone."""
+    """``out=`` is written and returned, may be any argument of the right shape; arguments are left alone."""
     for size in ((), (3,)):
         s = sample(M, rng, size)
         for call in calls(M):
             before = s.map(np.copy)
             expected = call(M, s)
             for name, value in vars(before).items():
-                require(np.array_equal(value, getattr(s, name)), f"{M!r}.{call.label} changes its argument {name}")
+                require(
+                    np.array_equal(value, getattr(s, name)), f"{M!r}.{call.label} changes its argument {name}"
+                )
             if call.takes_out:
                 _check_out(M, call, s, expected)
 
@@ -138,7 +165,7 @@ def _check_out(M: Manifold, call: Call, s: Any, expected: Array) -> None:
 
 
 def check_exp_log(M: Manifold, rng: Any = 0) -> None:
-    """Exponential and logarithm invert each other, geodesics have constant speed, the distance is the length of the log."""
+    """Exponential and logarithm invert each other, geodesics have constant speed, distances are lengths of logs."""
     if not M.has("exp"):
         return
     s = sample(M, rng, (5,))
@@ -146,7 +173,9 @@ def check_exp_log(M: Manifold, rng: Any = 0) -> None:
     M.check_point(q)
     close(f"{M!r}.exp of zero", M.exp(s.p, M.zero_vector(s.p)), s.p, 1e-14)
     close(f"{M!r}.exp(p, X, t)", M.exp(s.p, s.X, 0.3), M.exp(s.p, 0.3 * s.X), 1e-13)
-    close(f"{M!r}.geodesic", M.geodesic(s.p[0], s.X[0], np.array([0.0, 1.0])), np.stack([s.p[0], q[0]]), 1e-13)
+    close(
+        f"{M!r}.geodesic", M.geodesic(s.p[0], s.X[0], np.array([0.0, 1.0])), np.stack([s.p[0], q[0]]), 1e-13
+    )
     if not M.has("log"):
         return
     X = M.log(s.p, q)
@@ -170,7 +199,8 @@ def _size(p: Array) -> float:
 def retraction_order(M: Manifold, name: str, rng: Any = 0) -> float:
     """The order to which a retraction agrees with the exponential, by the slope of the error; inf when it is exact.
 
-    Without an exponential the comparison is with the straight line in the embedding, which shows order 1 only.
+    Without an exponential the comparison is with the straight line in the embedding, which shows order 1
+    only.
     """
     rng = np.random.default_rng(rng)
     p = M.random_point(rng)
@@ -179,7 +209,11 @@ def retraction_order(M: Manifold, name: str, rng: Any = 0) -> float:
     errors = []
     for t in times:
         q = M.embed_point(M.retract(p, X, float(t), method=name))
-        line = M.embed_point(M.exp(p, X, float(t))) if M.has("exp") else M.embed_point(p) + t * M.embed_vector(p, X)
+        line = (
+            M.embed_point(M.exp(p, X, float(t)))
+            if M.has("exp")
+            else M.embed_point(p) + t * M.embed_vector(p, X)
+        )
         errors.append(float(np.linalg.norm(q - line)))
     if max(errors) <= 1e-13 * _size(p):
         return math.inf
@@ -197,7 +231,9 @@ def check_retractions(M: Manifold, rng: Any = 0) -> None:
         M.check_point(q)
         close(f"{what} of zero", M.retract(s.p, M.zero_vector(s.p), method=method), s.p, 1e-14)
         order = retraction_order(M, name, rng) if method else 1.0
-        require(order >= 0.85, f"{what} is no retraction: its error shrinks with order {order:.2f}, not 1 or more")
+        require(
+            order >= 0.85, f"{what} is no retraction: its error shrinks with order {order:.2f}, not 1 or more"
+        )
         h = 1e-4
         ends = [M.embed_point(M.retract(s.p, s.X, t, method=method)) for t in (h, -h)]
         close(f"{what}, derivative at zero", (ends[0] - ends[1]) / (2 * h), M.embed_vector(s.p, s.X), 1e-6)
@@ -231,7 +267,9 @@ def check_inverse_retractions(M: Manifold, rng: Any = 0) -> None:
 
 
 def _iterative(M: Manifold, p: Array, q: Array) -> Array:
-    return M.inverse_retract(p, q, method="iterative" if "iterative" in M._names("inverse retraction") else None)
+    return M.inverse_retract(
+        p, q, method="iterative" if "iterative" in M._names("inverse retraction") else None
+    )
 
 
 def check_transports(M: Manifold, rng: Any = 0) -> None:
@@ -258,14 +296,29 @@ def _check_parallel(M: Manifold, s: Any) -> None:
     q = M.exp(s.p, s.d)
     there = M.parallel_transport_to(s.p, s.X, q)
     close(f"{M!r}.parallel_transport_to and back", M.parallel_transport_to(q, there, s.p), s.X, 1e-12)
-    close(f"{M!r}: a geodesic transports its velocity", M.parallel_transport_to(s.p, s.d, q), -M.log(q, s.p), 1e-12)
+    close(
+        f"{M!r}: a geodesic transports its velocity",
+        M.parallel_transport_to(s.p, s.d, q),
+        -M.log(q, s.p),
+        1e-12,
+    )
     twice = M.parallel_transport_direction(q, there, M.parallel_transport_to(s.p, s.d, q))
-    close(f"{M!r}.parallel_transport_direction in two halves", M.parallel_transport_direction(s.p, s.X, 2.0 * s.d), twice, 1e-11)
+    close(
+        f"{M!r}.parallel_transport_direction in two halves",
+        M.parallel_transport_direction(s.p, s.X, 2.0 * s.d),
+        twice,
+        1e-11,
+    )
     if math.isfinite(M.injectivity_radius):
         far = s.d * (1.5 * M.injectivity_radius / typical_length(M))
         end, X, Y = M.exp(s.p, far), *(M.parallel_transport_direction(s.p, V, far) for V in (s.X, s.Y))
         M.check_vector(end, X)
-        close(f"{M!r}.parallel_transport_direction beyond the cut locus", M.inner(end, X, Y), M.inner(s.p, s.X, s.Y), 1e-11)
+        close(
+            f"{M!r}.parallel_transport_direction beyond the cut locus",
+            M.inner(end, X, Y),
+            M.inner(s.p, s.X, s.Y),
+            1e-11,
+        )
 
 
 def check_coordinates(M: Manifold, rng: Any = 0) -> None:
@@ -277,7 +330,12 @@ def check_coordinates(M: Manifold, rng: Any = 0) -> None:
     M.check_vector(s.p, X)
     close(f"{M!r}.get_vector after get_coordinates", M.get_vector(s.p, c), s.X, 1e-13)
     close(f"{M!r}.get_coordinates after get_vector", M.get_coordinates(s.p, X), s.c, 1e-13)
-    close(f"{M!r}: coordinates are isometric", float(c @ M.get_coordinates(s.p, s.Y)), M.inner(s.p, s.X, s.Y), 1e-13)
+    close(
+        f"{M!r}: coordinates are isometric",
+        float(c @ M.get_coordinates(s.p, s.Y)),
+        M.inner(s.p, s.X, s.Y),
+        1e-13,
+    )
     basis = M.get_basis(s.p)
     gram = np.array([[M.inner(s.p, a, b) for b in basis] for a in basis]).reshape(M.dim, M.dim)
     close(f"{M!r}.get_basis is orthonormal", gram, np.eye(M.dim), 1e-12)
@@ -291,13 +349,23 @@ def check_embedding(M: Manifold, rng: Any = 0) -> None:
     """Projections undo embeddings and are orthogonal; embeddings and storage have the right derivatives."""
     rng = np.random.default_rng(rng)
     s = sample(M, rng, (3,))
-    close(f"{M!r}: project_vector undoes embed_vector", M.project_vector(s.p, M.embed_vector(s.p, s.X)), s.X, 1e-13)
+    close(
+        f"{M!r}: project_vector undoes embed_vector",
+        M.project_vector(s.p, M.embed_vector(s.p, s.X)),
+        s.X,
+        1e-13,
+    )
     close(f"{M!r}: tangentialize keeps tangent vectors", M.tangentialize(s.p, s.X), s.X, 1e-13)
     P = M.project_vector(s.p, s.Z)
     M.check_vector(s.p, P)
     rest, Y = s.Z - M.embed_vector(s.p, P), M.embed_vector(s.p, s.Y)
     axes = tuple(range(-len(M.embedding_shape), 0))
-    close(f"{M!r}: project_vector is orthogonal", np.sum(np.real(np.conj(rest) * Y), axis=axes), np.zeros(3), 1e-13)
+    close(
+        f"{M!r}: project_vector is orthogonal",
+        np.sum(np.real(np.conj(rest) * Y), axis=axes),
+        np.zeros(3),
+        1e-13,
+    )
     noise = 1e-7 * ambient(M, M.vector_shape, rng, (3,))
     M.check_vector(s.p, M.tangentialize(s.p, s.X + noise))
     if M.has("project_point"):
@@ -309,10 +377,20 @@ def check_embedding(M: Manifold, rng: Any = 0) -> None:
     close(f"{M!r}: embed_vector is the derivative of embed_point", slope, M.embed_vector(s.p, s.X), 1e-6)
     close(f"{M!r}: storage_vector", (ends[0] - ends[1]) / (2 * h), M.storage_vector(s.p, s.X), 1e-6)
     G = M.euclidean_representer(s.p, s.X)
-    close(f"{M!r}.euclidean_representer", np.sum(np.real(np.conj(G) * Y), axis=axes), M.inner(s.p, s.X, s.Y), 1e-12)
+    close(
+        f"{M!r}.euclidean_representer",
+        np.sum(np.real(np.conj(G) * Y), axis=axes),
+        M.inner(s.p, s.X, s.Y),
+        1e-12,
+    )
     close(f"{M!r}: riemannian_gradient undoes the representer", M.riemannian_gradient(s.p, G), s.X, 1e-12)
     g = M.storage_representer(s.p, s.X)
-    close(f"{M!r}: the gradient from storage undoes its representer", M.riemannian_gradient_from_storage(s.p, g), s.X, 1e-11)
+    close(
+        f"{M!r}: the gradient from storage undoes its representer",
+        M.riemannian_gradient_from_storage(s.p, g),
+        s.X,
+        1e-11,
+    )
 
 
 def check_radii(M: Manifold, rng: Any = 0) -> None:
@@ -320,21 +398,28 @@ def check_radii(M: Manifold, rng: Any = 0) -> None:
     s = sample(M, rng)
     if M.has("injectivity_radius"):
         require(M.injectivity_radius >= 0, f"{M!r}.injectivity_radius is {M.injectivity_radius}")
-        require(M.injectivity_radius_at(s.p) >= M.injectivity_radius, f"{M!r}.injectivity_radius_at is below the global one")
+        require(
+            M.injectivity_radius_at(s.p) >= M.injectivity_radius,
+            f"{M!r}.injectivity_radius_at is below the global one",
+        )
     if M.has("sectional_curvature_bounds"):
         low, high = M.sectional_curvature_bounds
         require(low <= high, f"{M!r}.sectional_curvature_bounds are {low}, {high}")
         if M.has("exp") and M.has("log"):
             _check_curvature(M, s, low, high)
     step = M.max_step(s.p, s.X)
-    require(step > 0 and math.isclose(M.max_step(s.p, 2.0 * s.X), step / 2) or step == math.inf, f"{M!r}.max_step is {step}")
+    require(
+        (step > 0 and math.isclose(M.max_step(s.p, 2.0 * s.X), step / 2)) or step == math.inf,
+        f"{M!r}.max_step is {step}",
+    )
     require(M.max_step(s.p, M.zero_vector(s.p)) == math.inf, f"{M!r}.max_step of zero is finite")
 
 
 def _check_curvature(M: Manifold, s: Any, low: float, high: float) -> None:
     """Geodesics spread as the curvature bounds allow.
 
-    For unit X, Y at angle a, ``d(exp tX, exp tY)^2 = |X-Y|^2 t^2 - K sin(a)^2 t^4 / 3 + O(t^5)``; opposite signs of both cancel t^5.
+    For unit X, Y at angle a, ``d(exp tX, exp tY)^2 = |X-Y|^2 t^2 - K sin(a)^2 t^4 / 3 + O(t^5)``; opposite
+    signs of both cancel t^5.
     """
     X = s.X / M.norm(s.p, s.X)
     Y = s.Y - M.inner(s.p, s.Y, X) * X
@@ -342,10 +427,15 @@ def _check_curvature(M: Manifold, s: Any, low: float, high: float) -> None:
         return
     Y = Y / M.norm(s.p, Y)
     t = 0.05
-    squared = 0.5 * sum(M.distance(M.exp(s.p, X, sign * t), M.exp(s.p, Y, sign * t)) ** 2 for sign in (1.0, -1.0))
+    squared = 0.5 * sum(
+        M.distance(M.exp(s.p, X, sign * t), M.exp(s.p, Y, sign * t)) ** 2 for sign in (1.0, -1.0)
+    )
     K = (2.0 * t**2 - squared) * 3.0 / t**4
     slack = 0.02 * (1.0 + max(abs(low), abs(high)))
-    require(low - slack <= K <= high + slack, f"{M!r} has sectional curvature {K:.4f}, outside its bounds {low}, {high}")
+    require(
+        low - slack <= K <= high + slack,
+        f"{M!r} has sectional curvature {K:.4f}, outside its bounds {low}, {high}",
+    )
 
 
 def check_drift(M: Manifold, rng: Any = 0, steps: int | None = None) -> None:
@@ -368,7 +458,11 @@ def check_drift(M: Manifold, rng: Any = 0, steps: int | None = None) -> None:
         p = M.random_point(generator)
         start = M.embed_point(p)
         for k in range(steps):
-            X = M.get_vector(p, directions[k % 50]) if coordinates else M.project_vector(p, directions[k % 50])
+            X = (
+                M.get_vector(p, directions[k % 50])
+                if coordinates
+                else M.project_vector(p, directions[k % 50])
+            )
             # every other step turns towards the start, so that non-compact manifolds are not left
             back = k % 2 and M.inner(p, X, _homewards(M, p, start)) < 0.0
             p = retract(p, -X if back else X)
@@ -379,24 +473,33 @@ def check_drift(M: Manifold, rng: Any = 0, steps: int | None = None) -> None:
 
 
 def _homewards(M: Manifold, p: Array, start: Array) -> Array:
-    return M.log(p, start) if M.has("log") and M.stored_as_embedded else M.project_vector(p, start - M.embed_point(p))
+    return (
+        M.log(p, start)
+        if M.has("log") and M.stored_as_embedded
+        else M.project_vector(p, start - M.embed_point(p))
+    )
 
 
 def check_values(M: Manifold, rng: Any = 0) -> None:
     """A manifold is a value: equal to its copies, hashable, picklable, with a readable repr, and frozen."""
     for other in (pickle.loads(pickle.dumps(M)), copy.deepcopy(M)):
-        require(other == M and hash(other) == hash(M), f"{M!r} is not equal to its copy, or hashes differently")
+        require(
+            other == M and hash(other) == hash(M), f"{M!r} is not equal to its copy, or hashes differently"
+        )
         require(repr(other) == repr(M), f"the repr of a copy of {M!r} differs: {other!r}")
     require(type(M).__name__ in repr(M), f"the repr of {M!r} does not name its class")
     require(M != object(), f"{M!r} equals anything")
     s = sample(M, rng)
     again = sample(M, rng)
-    require(np.array_equal(s.p, again.p) and np.array_equal(s.X, again.X), f"{M!r}: the same seed gives other random points")
+    require(
+        np.array_equal(s.p, again.p) and np.array_equal(s.X, again.X),
+        f"{M!r}: the same seed gives other random points",
+    )
     require(not np.array_equal(M.random_point(1), M.random_point(2)), f"{M!r}: all seeds give the same point")
 
 
 def check_errors(M: Manifold, rng: Any = 0) -> None:
-    """Points and vectors are told from other arrays, with a message; unknown names are errors that list the known ones."""
+    """Points and vectors are told from other arrays; unknown names are errors that list the known ones."""
     rng = np.random.default_rng(rng)
     s = sample(M, rng)
     require(M.is_point(s.p) and M.is_vector(s.p, s.X), f"{M!r} rejects its own random point or vector")
@@ -405,7 +508,7 @@ def check_errors(M: Manifold, rng: Any = 0) -> None:
     bad.flat[0] = np.nan
     wrong = np.zeros((M.point_shape[0] + 1, *M.point_shape[1:]))
     for what, array in {"NaN": bad, "a wrong shape": wrong}.items():
-        _raises(f"{M!r}.check_point of {what}", NotOnManifold, lambda array=array: M.check_point(array))  # type: ignore[misc]
+        _raises(f"{M!r}.check_point of {what}", NotOnManifold, lambda array=array: M.check_point(array))
         require(not M.is_point(array), f"{M!r}.is_point accepts {what}")
     X = s.X.copy()
     X.flat[0] = np.nan

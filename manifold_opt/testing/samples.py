@@ -56,10 +56,16 @@ class Sample:
 
 def typical_length(M: Manifold) -> float:
     """A length at which exponential, retractions and their inverses should all work."""
-    return 0.25 * min(M.injectivity_radius, 2.0) if M.has("injectivity_radius") and M.injectivity_radius > 0 else 0.25
+    return (
+        0.25 * min(M.injectivity_radius, 2.0)
+        if M.has("injectivity_radius") and M.injectivity_radius > 0
+        else 0.25
+    )
 
 
-def ambient(M: Manifold, shape: tuple[int, ...], rng: np.random.Generator, size: tuple[int, ...] = ()) -> Array:
+def ambient(
+    M: Manifold, shape: tuple[int, ...], rng: np.random.Generator, size: tuple[int, ...] = ()
+) -> Array:
     """A standard normal array of the field of the manifold."""
     Z = rng.standard_normal((*size, *shape))
     return Z + 1j * rng.standard_normal(Z.shape) if M.field == "complex" else Z
@@ -94,7 +100,7 @@ def sample(M: Manifold, rng: Any = 0, size: tuple[int, ...] = ()) -> Sample:
 
 @dataclass(frozen=True)
 class Call:
-    """One way to call an operation: the names of its arguments in a `Sample`, what it returns, whether it takes ``out=``."""
+    """One way to call an operation: its arguments in a `Sample`, what it returns, whether it takes ``out=``."""
 
     operation: str
     arguments: tuple[str, ...]
@@ -160,9 +166,17 @@ _CALLS = (
 def calls(M: Manifold) -> list[Call]:
     """Every call that M can answer: its operations, and each retraction, inverse and transport by name."""
     listed = [call for call in _CALLS if M.has(call.operation)]
-    listed += [Call("retract", ("p", "X"), "point", True, name, 0.7) for name in M._names("retraction") if name != "own"]
-    listed += [Call("inverse_retract", ("p", "q"), "vector", True, name) for name in M._names("inverse retraction")]
-    listed += [Call("vector_transport_to", ("p", "X", "q"), "vector", True, name) for name in M._names("transport")]
+    listed += [
+        Call("retract", ("p", "X"), "point", True, name, 0.7)
+        for name in M._names("retraction")
+        if name != "own"
+    ]
+    listed += [
+        Call("inverse_retract", ("p", "q"), "vector", True, name) for name in M._names("inverse retraction")
+    ]
+    listed += [
+        Call("vector_transport_to", ("p", "X", "q"), "vector", True, name) for name in M._names("transport")
+    ]
     return listed
 
 

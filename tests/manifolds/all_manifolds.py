@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +30,21 @@ def code_of_page() -> list[str]:
     return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-names: dict[str, type] = {"__name__": __name__}
-exec(compile(code_of_page()[0], str(PAGE), "exec"), names)
-Ellipsoid = names["Ellipsoid"]
-Ellipsoid.__module__ = __name__  # so that it pickles
+def run_page() -> types.ModuleType:
+    """All code of the page, run as a module so that what it defines can be pickled."""
+    page = types.ModuleType("page_about_own_manifolds")
+    sys.modules[page.__name__] = page
+    for block in code_of_page():
+        exec(compile(block, str(PAGE), "exec"), page.__dict__)
+    return page
+
+
+Ellipsoid = run_page().Ellipsoid
 
 
 @dataclass(frozen=True, repr=False)
 class HalfPlane(Manifold):
-    """The hyperbolic plane as (x, y) with y > 0 and metric (dx^2 + dy^2) / y^2, from five methods, with a retraction of its own."""
+    """The hyperbolic plane as (x, y) with y > 0 and metric (dx^2 + dy^2) / y^2: five methods, its own retraction."""
 
     scale: float = 1.0
     isometric = False
@@ -55,9 +63,9 @@ class HalfPlane(Manifold):
         return np.concatenate([x, p[..., 1:] * np.exp(t * X[..., 1:] / p[..., 1:])], axis=-1)
 
     def random_point(self, rng=None, size=()):
-        return np.array([0.0, 1.0]) * np.random.default_rng(rng).uniform(0.5, 2.0, (*size, 2)) + np.random.default_rng(
-            rng
-        ).uniform(0.0, 1.0, (*size, 1)) * np.array([1.0, 0.0])
+        return np.array([0.0, 1.0]) * np.random.default_rng(rng).uniform(
+            0.5, 2.0, (*size, 2)
+        ) + np.random.default_rng(rng).uniform(0.0, 1.0, (*size, 1)) * np.array([1.0, 0.0])
 
     def check_point(self, p, atol=None):
         if p.shape[-1:] != (2,) or not np.all(np.isfinite(p)) or not np.all(p[..., 1] > 0):

@@ -1,0 +1,99 @@
+"""Logarithms, distances and exponentials in 50 digits, written from the definitions and from nothing of the package."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 50
+
+
+def lifted(a):
+    """An array of 50-digit numbers with the exact values of the floats."""
+    return np.vectorize(lambda x: mp.mpf(float(x)), otypes=[object])(a)
+
+
+def _length(x):
+    return mp.sqrt(sum(v * v for v in x.flat))
+
+
+# ---------------- sphere
+
+
+def sphere_log(p, q):
+    p, q = (a / _length(a) for a in (lifted(p), lifted(q)))
+    c = p.dot(q)
+    Y = q - c * p
+    s = _length(Y)
+    angle = mp.atan2(s, c)
+    return angle / s * Y, angle
+
+
+def sphere_exp(p, X):
+    p, X = lifted(p), lifted(X)
+    p = p / _length(p)
+    X = X - p.dot(X) * p
+    t = _length(X)
+    return mp.cos(t) * p + mp.sin(t) / t * X
+
+
+# ---------------- rotations of R^3
+
+
+def _nearest_rotation(A):
+    """Newton's iteration for the polar factor."""
+    A = mp.matrix(lifted(A).tolist())
+    for _ in range(60):
+        B = (A + (A**-1).T) / 2
+        if mp.mnorm(B - A) < mp.mpf(10) ** -48:
+            return B
+        A = B
+    raise ArithmeticError("no polar factor")
+
+
+def _array(A):
+    return np.array(A.tolist(), dtype=object).reshape(A.rows, A.cols)
+
+
+def rotation_log(p, q):
+    """The skew logarithm of p'q and the angle."""
+    R = _nearest_rotation(p).T * _nearest_rotation(q)
+    S = (R - R.T) / 2
+    sine = mp.sqrt(S[2, 1] ** 2 + S[0, 2] ** 2 + S[1, 0] ** 2)
+    angle = mp.atan2(sine, (R[0, 0] + R[1, 1] + R[2, 2] - 1) / 2)
+    return _array(S * (angle / sine)), angle
+
+
+def rotation_exp(p, X):
+    """The point p exp(X) by Rodrigues' formula."""
+    P = _nearest_rotation(p)
+    S = lifted(X)
+    S = mp.matrix(((S - S.T) / 2).tolist())
+    t = mp.sqrt(S[2, 1] ** 2 + S[0, 2] ** 2 + S[1, 0] ** 2)
+    return _array(P * (mp.eye(3) + S * (mp.sin(t) / t) + S * S * ((1 - mp.cos(t)) / t**2)))
+
+
+# ---------------- positive definite matrices
+
+
+def _function(A, f):
+    values, Q = mp.eigsy(A)
+    return Q * mp.diag([f(x) for x in values]) * Q.T
+
+
+def _symmetric(A):
+    A = lifted(A)
+    return mp.matrix(((A + A.T) / 2).tolist())
+
+
+def spd_log(p, q):
+    P, Q = _symmetric(p), _symmetric(q)
+    root, inverse = _function(P, mp.sqrt), _function(P, lambda x: 1 / mp.sqrt(x))
+    L = _function(inverse * Q * inverse, mp.log)
+    return _array(root * L * root), mp.mnorm(L, "f")
+
+
+def spd_exp(p, X):
+    P, X = _symmetric(p), _symmetric(X)
+    root, inverse = _function(P, mp.sqrt), _function(P, lambda x: 1 / mp.sqrt(x))
+    return _array(root * _function(inverse * X * inverse, mp.exp) * root)
