@@ -165,8 +165,15 @@ class LeastSquaresEvaluation(Evaluation):
 
     @staticmethod
     def picklable(name: str) -> bool:
-        """All of it is data."""
+        """All of it is data, but for operators, see `__getstate__`."""
         return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        values = super().__getstate__()
+        J = values.get("jacobian")
+        if not isinstance(J, np.ndarray) and not hasattr(J, "tocsr"):
+            values["jacobian"] = None  # an operator holds functions; it is made again when needed
+        return values
 
 
 @dataclass(frozen=True)
