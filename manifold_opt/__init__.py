@@ -33,8 +33,9 @@ _NAMES = {
         SymmetricPositiveDefinite TangentSpace
     """,
     "objectives": """
-        Arctan CachedObjective Cauchy ComposedLoss CostObjective CountedObjective Fused GemanMcClure Huber InPlace
-        LinearLoss Loss NonlinearLeastSquaresObjective ScaledLoss ScaledObjective SoftL1 Tolerant Truncated Tukey
+        Arctan BlockObjective CachedObjective Cauchy ComposedLoss CostObjective CountedObjective Fused GemanMcClure Huber InPlace
+        LinearLoss Loss NonlinearLeastSquaresObjective ResidualBlock
+        ScaledLoss ScaledObjective SoftL1 Tolerant Truncated Tukey
         UserLoss Welsch
     """,
     "solvers": """

@@ -14,6 +14,7 @@ from typing import IO, Any, TypedDict
 import numpy as np
 
 from ..objectives.base import Objective
+from ..objectives.blocks import BlockObjective, is_blocks
 from ..objectives.cost import CostObjective
 from ..objectives.least_squares import NonlinearLeastSquaresObjective
 from ..objectives.wrappers import CachedObjective
@@ -201,6 +202,8 @@ def cost_objective(f: Any, **keywords: Any) -> Objective:
 
 def least_squares_objective(residual: Any, **keywords: Any) -> Objective:
     """The same for a residual and a `NonlinearLeastSquaresObjective`."""
+    if is_blocks(residual):
+        residual = BlockObjective(residual, autodiff=keywords.pop("autodiff", "auto"))
     return _objective(NonlinearLeastSquaresObjective, "residual", residual, keywords)
 
 

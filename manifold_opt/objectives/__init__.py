@@ -1,6 +1,8 @@
 """What is minimized: objectives, their evaluations, and markers for user functions."""
 
 from .base import Objective as Objective
+from .blocks import BlockObjective as BlockObjective
+from .blocks import ResidualBlock as ResidualBlock
 from .cost import CostEvaluation as CostEvaluation
 from .cost import CostFunctions as CostFunctions
 from .cost import CostObjective as CostObjective
