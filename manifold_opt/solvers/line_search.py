@@ -111,6 +111,8 @@ class LineSearchState(SolverState):
         With ``retry``, a search that finds nothing gets a second chance along minus the gradient: a direction built
         from the past may be a bad one, near a minimizer above all.
         """
+        if length == 0.0:
+            return self._stand_still()
         search = self._search
         candidate = search.search(problem, self, X, slope, length)
         if candidate is not None:
@@ -121,11 +123,20 @@ class LineSearchState(SolverState):
             return False
         if retry and search.status in _WORTH_A_RETRY:
             return self.descend_steepest(problem)
-        if search.status is Status.LINE_SEARCH_FAILED:
+        if search.status in _WORTH_A_RETRY:
             search.reason += check_given_gradient(problem, self, self.evaluation)
         elif search.status is Status.DIVERGED and search.abyss is not None:
             self.evaluation, search.abyss = search.abyss, None
         self.fail(search.status, search.reason)
+        return False
+
+
+    def _stand_still(self) -> bool:
+        """End a run whose direction is zero, which goes nowhere."""
+        if self.evaluation.gradient_norm == 0.0:
+            self.fail(Status.CONVERGED, "The gradient is exactly zero.")
+        else:
+            self.fail(Status.STALLED, "The direction of the step is zero, although the gradient is not.")
         return False
 
 
