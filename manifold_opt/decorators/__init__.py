@@ -1,9 +1,6 @@
 """Watching a solver: states that wrap a state and print, record, call back or save on the way."""
 
-from .actions import (
-    At,
-    EntryChange,
-    Every,
+from .alarms import (
     IfEntry,
     SolverWarning,
     WarnIfCostIncreases,
@@ -21,6 +18,7 @@ from .callback import CallbackState
 from .checkpoint import Checkpoint, CheckpointState
 from .debug import DebugState
 from .decorate import decorate
+from .lines import At, EntryChange, Every
 from .progress import ProgressState
 from .quantities import QUANTITIES, Quantity, UnknownQuantity, quantity_table
 from .record import RecordState, recorded

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from .actions import SolverWarning, check_every
+from .alarms import SolverWarning
 from .archive import CheckpointError, damaged, read_archive, write_archive
 from .base import StateDecorator, layers
 from .codec import Decoder, Encoder, class_name, expanded, fill, is_frozen
+from .lines import check_every
 from .record import RecordState
 
 FORMAT = 1

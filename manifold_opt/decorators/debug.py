@@ -7,8 +7,9 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from .actions import Action, At, Call, Every, IfEntry, Line, SolverWarning, Values, Watch, check_every
+from .alarms import IfEntry, SolverWarning, Watch
 from .base import StateDecorator, layers
+from .lines import Action, At, Call, Every, Line, Values, check_every
 from .output import Writer
 from .quantities import Reader, require
 

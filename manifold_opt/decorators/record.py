@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .actions import EntryChange, check_every
 from .base import StateDecorator, layers
+from .lines import EntryChange, check_every
 from .quantities import Reader, is_final, require
 
 DEFAULT_SERIES = ("iteration", "cost", "gradient_norm", "time")
