@@ -21,6 +21,7 @@ from ..objectives.wrappers import CachedObjective
 from .problem import Problem
 from .result import Result
 from .solve import solve
+from .state import as_stopping
 from .status import Status
 
 
@@ -122,7 +123,7 @@ def run(
     if common.get("stopping") is not None:
         if edits:
             raise ValueError(f"give either `stopping` or {', '.join(edits)}: `stopping` replaces the whole criterion.")
-        state.stopping = common["stopping"]
+        state.stopping = as_stopping(common["stopping"])
     elif edits:
         from ..stopping import edit
 

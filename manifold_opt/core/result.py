@@ -62,7 +62,7 @@ class Result:
         e = inner.evaluation
         status, message = inner.status, inner.message
         cost = watched(e, "cost") if e is not None else math.nan
-        if status.converged:
+        if status not in _UNVERIFIED:
             status, message = _verified(problem, inner, cost, status, message)
         return cls(
             point=inner.point,
@@ -96,10 +96,18 @@ class Result:
         )
 
 
+# a run that did not end by itself, or already says that the function is bad
+_UNVERIFIED = (Status.NOT_RUN, Status.RUNNING, Status.INTERRUPTED, Status.BAD_FUNCTION, Status.DIVERGED)
+
+
 def _verified(problem: Any, state: Any, cost: float, status: Status, message: str) -> tuple[Status, str]:
-    """A run never reports success at a point off the manifold or at a cost that is no number."""
+    """A run never hides a cost that is no number, nor reports success at a point off the manifold."""
+    if cost == -math.inf:
+        return Status.DIVERGED, "the cost at the final point is -inf."
     if not math.isfinite(cost):
         return Status.BAD_FUNCTION, f"the cost at the final point is {cost}."
+    if not status.converged:
+        return status, message
     try:
         problem.manifold.check_point(state.point)
     except ValueError as error:

@@ -11,6 +11,9 @@ import numpy as np
 from ..objectives.evaluation import Counts, Evaluation
 from .status import Status
 
+# what `initialize` says of a start point, which stays true when the state is solved again
+_BAD_START = (Status.BAD_FUNCTION, Status.DIVERGED, Status.FALSE_CONVERGENCE)
+
 
 class SolverState:
     """Base of all solver states.
@@ -48,7 +51,7 @@ class SolverState:
     transient: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, p0: Any, *, stopping: Any = None) -> None:
-        self.stopping = type(self).default_stopping() if stopping is None else stopping
+        self.stopping = type(self).default_stopping() if stopping is None else as_stopping(stopping)
         self._start = _as_point(p0)
         self._bounds: dict[str, tuple[Any, Any]] = {}
         self._clear()
@@ -87,7 +90,9 @@ class SolverState:
         """Get ready to step: evaluate at the start point the first time, continue from where it stopped later."""
         clock = perf_counter()
         try:
-            self.status, self.message, self._checked = Status.RUNNING, "", -1
+            self._checked = -1
+            if self.iteration or self.status not in _BAD_START:
+                self.status, self.message = Status.RUNNING, ""
             if self.evaluation is None:
                 evaluation = problem.evaluate(self._start, self.evaluations)
                 self.initialize(problem, evaluation)
@@ -177,6 +182,22 @@ class SolverState:
         e: Evaluation | None = self.evaluation
         cost = f", cost {e.cost:.6g}" if e is not None and e.known("cost") else ""  # type: ignore[attr-defined]
         return f"{type(self).__name__}(iteration {self.iteration}{cost}, {self.status.name})"
+
+
+def as_stopping(criterion: Any) -> Any:
+    """A stopping criterion, as it is.
+
+    Raises
+    ------
+    TypeError
+        When it is none, before the first iteration.
+    """
+    if not hasattr(criterion, "bind"):
+        raise TypeError(
+            f"`stopping` must be a stopping criterion such as StopAfterIteration(100); got {criterion!r}. A number of "
+            "iterations goes into max_iterations=."
+        )
+    return criterion
 
 
 def _as_point(p0: Any) -> Any:

@@ -50,6 +50,8 @@ class Damping:
     __slots__ = ()
     guarded: ClassVar[bool] = False
     """Whether a step whose promised decrease drowns in rounding is judged by the gradient instead of the cost."""
+    endless: ClassVar[bool] = False
+    """Whether the run goes on, up to its stopping criterion, where no step can help any more."""
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> Any:
         """Run-time object; ``previous`` is that of an equal policy, to be continued."""
@@ -220,6 +222,7 @@ class FixedDamping(Damping):
         Factor after a bad step, at least 1.
     """
 
+    endless: ClassVar[bool] = True
     _: KW_ONLY
     regularizer: float = 1e-20
     multiplier: float = 10.0
@@ -239,5 +242,5 @@ class _BoundFixed(BoundDamping):
     def judge(self, trial: Trial) -> bool:
         if trial.actual > 0.0:
             return True
-        self.value *= self.rule.multiplier
+        self.value = min(self.value * self.rule.multiplier, 1e300)
         return False

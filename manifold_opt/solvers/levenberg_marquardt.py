@@ -194,6 +194,8 @@ class LevenbergMarquardtState(SolverState):
         evaluation.functions.offer(*self._buffers)
         super().initialize(problem, evaluation)
         self.first_residual_norm = math.sqrt(2.0 * evaluation.cost)
+        if self.status is Status.RUNNING and evaluation.gradient_norm == 0.0 and evaluation.cost > 0.0:
+            check_given_jacobian(problem, self, evaluation)
         if evaluation.functions.robust is not None and not evaluation.weights.any():
             self.fail(
                 Status.FALSE_CONVERGENCE,
@@ -256,7 +258,12 @@ class LevenbergMarquardtState(SolverState):
         self.last_step_successful = False
         candidate.release()
         p = self.evaluation.point
-        small = length <= 4.0 * self.eps * math.sqrt(abs(np.vdot(p, p)))
+        if self._damping.rule.endless:
+            return
+        # entry by entry, so that a large variable does not stand for the small ones
+        small = length <= 4.0 * self.eps * math.sqrt(abs(np.vdot(p, p))) and bool(
+            np.all(np.abs(candidate.point - p) <= 4.0 * self.eps * np.abs(p))
+        )
         if not small and self._damping.value <= _LARGEST_DAMPING:
             return
         cost = self.evaluation.cost
@@ -268,19 +275,19 @@ class LevenbergMarquardtState(SolverState):
                 f"No step decreases the cost, down to a length of {length:.1e}, although the model promises "
                 f"{undamped:.1e}."
             )
-            self.fail(Status.STALLED, message + check_given_jacobian(problem, self))
+            self.fail(Status.STALLED, message + check_given_jacobian(problem, self, self.evaluation))
 
     def _not_finite(self, trial: Trial) -> None:
         self.last_step_successful = False
         self._damping.grow()
         self.nonfinite_trials += 1
-        if self.nonfinite_trials == _MAX_NONFINITE:
+        if self.nonfinite_trials == _MAX_NONFINITE and not self._damping.rule.endless:
             self.fail(Status.BAD_FUNCTION, f"the residual was not finite at {_MAX_NONFINITE} trial points in a row.")
 
     def _unsolved(self, error: Exception) -> None:
         self.last_step_successful = False
         self._damping.grow()
-        if self._damping.value > _LARGEST_DAMPING:
+        if self._damping.value > _LARGEST_DAMPING and not self._damping.rule.endless:
             self.fail(Status.LINEAR_SOLVE_FAILED, f"the linear system could not be solved with any damping: {error}.")
 
     def _solver_here(self) -> Any:
@@ -324,16 +331,16 @@ def _policy(damping: Damping | None, **parameters: Any) -> Damping:
     return damping
 
 
-def check_given_jacobian(problem: Any, state: SolverState) -> str:
+def check_given_jacobian(problem: Any, state: SolverState, e: Any) -> str:
     """Compare a user's Jacobian with one difference of the residual: raise before the first step is taken, else say."""
     from ..autodiff import WrongDerivative, check_residual_jacobian
 
-    functions = state.evaluation.functions
+    functions = e.functions
     if not functions.given_jacobian or functions.residual is None:
         return ""
     try:
         state.evaluations["check"] += check_residual_jacobian(
-            functions.residual, lambda p: functions.jacobian(p)[1], problem.manifold, state.point, given=True
+            functions.residual, lambda p: functions.jacobian(p)[1], problem.manifold, e.point, given=True
         )
     except WrongDerivative as error:
         if not math.isfinite(state.step_norm):

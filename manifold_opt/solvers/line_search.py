@@ -130,7 +130,6 @@ class LineSearchState(SolverState):
         self.fail(search.status, search.reason)
         return False
 
-
     def _stand_still(self) -> bool:
         """End a run whose direction is zero, which goes nowhere."""
         if self.evaluation.gradient_norm == 0.0:
