@@ -65,7 +65,11 @@ def test_derivatives_agree_with_differences(loss):
     np.testing.assert_allclose((up[1] - down[1]) / (2 * h), second, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("loss", [loss for loss in SMOOTH if not isinstance(loss, Tolerant | ScaledLoss)], ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize(
+    "loss",
+    [loss for loss in SMOOTH if not isinstance(loss, Tolerant | ScaledLoss)],
+    ids=lambda loss: type(loss).__name__,
+)
 def test_small_residuals_count_in_full(loss):
     z = np.array([0.0, 1e-12])
     value, first, _ = loss.evaluate(z)
