@@ -7,6 +7,7 @@ written in functions that have rules in turn, so second derivatives follow by th
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -66,23 +67,59 @@ def _bridge_autograd(forward: Function, vjps: Any, jvps: Any) -> Function:
 
 
 def _bridge_jax(forward: Function, vjps: Any, jvps: Any) -> Function:
-    import jax
+    """A primitive of JAX, since `jax.custom_jvp` forgets second-order rules in reverse mode (it transposes the plain formula)."""
     import jax.numpy as jnp
 
     @functools.cache
-    def specialize(items: tuple[tuple[str, Any], ...]) -> Function:
-        keywords = dict(items)
-        custom = jax.custom_jvp(lambda *arrays: forward(*arrays, **keywords))
+    def specialize(items: tuple[tuple[str, Any], ...]) -> Any:
+        return _jax_primitive(functools.partial(forward, **dict(items)), vjps, jvps, dict(items))
 
-        @custom.defjvp
-        def rule(arrays: Any, tangents: Any) -> Any:
-            value = custom(*arrays)
-            parts = [jvp(E, value, *arrays, **keywords) for jvp, E in zip(jvps, tangents, strict=True)]
-            return value, functools.reduce(lambda x, y: x + y, parts)
+    def call(*arrays: Array, **keywords: Any) -> Array:
+        dtype = jnp.result_type(*arrays)
+        return specialize(tuple(sorted(keywords.items()))).bind(*(jnp.asarray(x, dtype) for x in arrays))
 
-        return custom
+    return call
 
-    return lambda *arrays, **keywords: specialize(tuple(sorted(keywords.items())))(*map(jnp.asarray, arrays))
+
+def _jax_primitive(forward: Function, vjps: Any, jvps: Any, keywords: dict[str, Any]) -> Any:
+    import jax
+    from jax.extend.core import Primitive
+    from jax.interpreters import ad, batching, mlir
+
+    primitive = Primitive("manifold_opt_rule")
+
+    def abstract(*arrays: Any) -> Any:
+        value = jax.eval_shape(forward, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays))
+        return jax.core.ShapedArray(value.shape, value.dtype)
+
+    def push(arrays: Any, tangents: Any) -> Any:
+        value = primitive.bind(*arrays)
+        pairs = [(jvp, E) for jvp, E in zip(jvps, tangents, strict=True) if type(E) is not ad.Zero]
+        return value, functools.reduce(operator.add, [jvp(E, value, *arrays, **keywords) for jvp, E in pairs])
+
+    def pull(G: Any, *arrays: Any) -> Any:
+        # Only for arguments in which the function is linear: their rules need neither the value nor the argument itself.
+        known = [None if ad.is_undefined_primal(x) else x for x in arrays]
+        return [
+            vjp(G, None, *known, **keywords) if x is None else None
+            for vjp, x in zip(vjps, known, strict=True)
+        ]
+
+    def batch(arrays: Any, axes: Any) -> Any:
+        size = next(x.shape[axis] for x, axis in zip(arrays, axes, strict=True) if axis is not None)
+        front = [
+            jax.numpy.broadcast_to(x, (size, *x.shape)) if axis is None else jax.numpy.moveaxis(x, axis, 0)
+            for x, axis in zip(arrays, axes, strict=True)
+        ]
+        return primitive.bind(*front), 0
+
+    primitive.def_impl(jax.jit(forward))
+    primitive.def_abstract_eval(abstract)
+    mlir.register_lowering(primitive, mlir.lower_fun(forward, multiple_results=False))
+    ad.primitive_jvps[primitive] = push
+    ad.primitive_transposes[primitive] = pull
+    batching.primitive_batchers[primitive] = batch
+    return primitive
 
 
 def _bridge_torch(forward: Function, vjps: Any, jvps: Any) -> Function:
@@ -114,7 +151,7 @@ def _bridge_torch(forward: Function, vjps: Any, jvps: Any) -> Function:
                 for rule, E in zip(jvps, directions, strict=True)
                 if E is not None
             ]
-            return functools.reduce(lambda x, y: x + y, parts)
+            return functools.reduce(operator.add, parts)
 
     return lambda *arrays, **keywords: Rule.apply(
         tuple(sorted(keywords.items())), *map(torch.as_tensor, arrays)

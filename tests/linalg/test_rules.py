@@ -43,8 +43,14 @@ def test_jax(name, jax):
     own, theirs = cost(anp, f), cost(jax.numpy, f)
     np.testing.assert_allclose(jax.jit(theirs)(x), own(x), rtol=1e-13)
     np.testing.assert_allclose(jax.jit(jax.grad(theirs))(x), autograd.grad(own)(x), rtol=1e-11, atol=1e-12)
-    product = jax.jvp(jax.grad(theirs), (x,), (E,))[1]
-    np.testing.assert_allclose(product, autograd.hessian_vector_product(own)(x, E), rtol=1e-10, atol=1e-11)
+    product = autograd.hessian_vector_product(own)(x, E)
+    near = dict(rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(jax.jvp(jax.grad(theirs), (x,), (E,))[1], product, **near)
+    np.testing.assert_allclose(jax.grad(lambda x: jax.numpy.sum(jax.grad(theirs)(x) * E))(x), product, **near)
+    along = jax.jvp(lambda x: jax.jvp(theirs, (x,), (E,))[1], (x,), (E,))[1]
+    np.testing.assert_allclose(along, np.sum(product * E), **near)
+    batch = jax.vmap(jax.grad(theirs))(np.stack([x, x]))
+    np.testing.assert_allclose(batch[1], autograd.grad(own)(x), **near)
 
 
 @pytest.mark.parametrize("name", CASES)

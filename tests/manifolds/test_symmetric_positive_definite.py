@@ -63,7 +63,7 @@ def test_exp_against_fifty_digits(n):
 @pytest.mark.parametrize("batch", [False, True])
 @pytest.mark.parametrize("condition", [1e3, 1e6, 1e9, 1e12])
 def test_ill_conditioned_points(condition, batch):
-    """Ten times better than promised for distances and, measured in the metric, the logarithms, of unrelated points too."""
+    """Ten times better than promised, also for the logarithm measured in the metric and for unrelated points."""
     M = SymmetricPositiveDefinite(4)
     for seed in range(3):
         p, r = with_condition(4, condition, seed), with_condition(4, condition, seed + 10)
@@ -127,7 +127,7 @@ def test_positive_numbers_have_the_logarithmic_metric():
 
 
 def test_a_plane_of_two_by_two_matrices_has_curvature_minus_one_half():
-    """Points with determinant 1 are a hyperbolic plane: the angle sum of a triangle of known sides shows its curvature."""
+    """Points of determinant 1 are a hyperbolic plane: the sides of a right triangle show its curvature."""
     M = SymmetricPositiveDefinite(2)
     eye = np.eye(2)
     X, Y = np.diag([1.0, -1.0]) / 2**0.5, np.array([[0.0, 1.0], [1.0, 0.0]]) / 2**0.5
