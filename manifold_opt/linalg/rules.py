@@ -67,7 +67,7 @@ def _bridge_autograd(forward: Function, vjps: Any, jvps: Any) -> Function:
 
 
 def _bridge_jax(forward: Function, vjps: Any, jvps: Any) -> Function:
-    """A primitive of JAX, since `jax.custom_jvp` forgets second-order rules in reverse mode (it transposes the plain formula)."""
+    """A primitive of JAX: `jax.custom_jvp` transposes the plain formula in reverse mode, without second-order rules."""
     import jax.numpy as jnp
 
     @functools.cache
@@ -98,7 +98,7 @@ def _jax_primitive(forward: Function, vjps: Any, jvps: Any, keywords: dict[str, 
         return value, functools.reduce(operator.add, [jvp(E, value, *arrays, **keywords) for jvp, E in pairs])
 
     def pull(G: Any, *arrays: Any) -> Any:
-        # Only for arguments in which the function is linear: their rules need neither the value nor the argument itself.
+        # Only for arguments in which the function is linear: their rules need neither value nor argument.
         known = [None if ad.is_undefined_primal(x) else x for x in arrays]
         return [
             vjp(G, None, *known, **keywords) if x is None else None
