@@ -64,7 +64,8 @@ class _BoundQR:
     )
 
     def __init__(self) -> None:
-        self._J = self._r = self._T = self._big = self._small = None
+        unknown: Any = None
+        self._J = self._r = self._T = self._big = self._small = unknown
 
     def factor(self, J: Any) -> None:
         """Take a new J. The work is done when the first r comes, which is factorized along."""
@@ -188,7 +189,8 @@ class _BoundNormal:
 
     def __init__(self, solve: Callable[[Any, Any], Any]) -> None:
         self._solve = solve
-        self._J = self._A = None
+        unknown: Any = None
+        self._J = self._A = unknown
 
     def factor(self, J: Any) -> None:
         """Take a new J."""

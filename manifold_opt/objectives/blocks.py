@@ -267,7 +267,7 @@ class _BoundBlock:
         factor = self.M[name]
         if index is None:
             return factor, columns[name]
-        copies = getattr(factor, "copies", ())
+        copies: tuple[int, ...] = getattr(factor, "copies", ())
         if len(copies) != 1:
             raise ValueError(
                 f"block {self.block.name!r} indexes {name!r}, which is no PowerManifold(..., n): {factor!r}."

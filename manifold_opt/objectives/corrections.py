@@ -36,14 +36,14 @@ class Groups(NamedTuple):
 
     Attributes
     ----------
-    count : int or None
+    number : int or None
         Number of groups; None for all residuals there are.
     size : int
         Residuals per group.
     loss : Loss
     """
 
-    count: int | None
+    number: int | None
     size: int
     loss: Loss
 
@@ -73,7 +73,7 @@ class Robust:
         """One number per group, repeated for each of its residuals."""
         if len(self.groups) == 1:
             return np.repeat(w, self.groups[0].size) if self.groups[0].size > 1 else w
-        return np.repeat(w, np.repeat([g.size for g in self.groups], [g.count for g in self.groups]))  # type: ignore[arg-type]  # counts are known
+        return np.repeat(w, np.repeat([g.size for g in self.groups], [g.number for g in self.groups]))  # type: ignore[arg-type]  # numbers are known
 
     def scaled(self, factor: float) -> Robust:
         """The same with all losses times a factor."""
@@ -117,8 +117,8 @@ class Robust:
     def _split(self, r: Any) -> list[tuple[Any, Loss]]:
         """Residuals of each run as (groups, size), with the loss."""
         parts, start = [], 0
-        for count, size, loss in self.groups:
-            stop = len(r) if count is None else start + count * size
+        for number, size, loss in self.groups:
+            stop = len(r) if number is None else start + number * size
             parts.append((r[start:stop].reshape(-1, size), loss))
             start = stop
         return parts

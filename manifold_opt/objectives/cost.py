@@ -45,14 +45,16 @@ class CostEvaluation(Evaluation):
         self.functions = functions
         self.point = point
         self.counts = counts
-        self._cost = self._gradient = self._gradient_norm = self._euclidean_gradient = self._hessian_operator = None
+        unknown: Any = None
+        self._cost = self._gradient = self._gradient_norm = unknown
+        self._euclidean_gradient = self._hessian_operator = unknown
 
     @property
     def cost(self) -> float:
         """f(p)."""
         if self._cost is None:
             self.functions.fill_cost(self)
-        return self._cost  # type: ignore[return-value]  # filled above
+        return self._cost
 
     @property
     def gradient(self) -> Any:
@@ -74,7 +76,7 @@ class CostEvaluation(Evaluation):
         """Riemannian Hessian at p as a function of a tangent vector; its tape is made once. Not counted."""
         if self._hessian_operator is None:
             self._hessian_operator = self.functions.hessian_operator(self)
-        return self._hessian_operator  # type: ignore[return-value]  # filled above
+        return self._hessian_operator
 
     def hessian(self, X: Any) -> Any:
         """Riemannian Hessian at p applied to the tangent vector X."""
@@ -319,7 +321,8 @@ class _Binding:
             value, X = value_and_gradient(p)
             return value, X, None
 
-        self.counts["check"] += check_cost_gradient(self._cost(), lambda p: value_and_gradient(p)[1], self.M, self.p)
+        as_cost: Any = self._cost()
+        self.counts["check"] += check_cost_gradient(as_cost, lambda p: value_and_gradient(p)[1], self.M, self.p)
         return gradient, (("gradient", 1),), False
 
     def _hessian(self) -> Callable[[CostEvaluation], Callable[[Any], Any]]:

@@ -75,8 +75,9 @@ class LeastSquaresEvaluation(Evaluation):
         self.functions = functions
         self.point = point
         self.counts = counts
-        self._residuals = self._jacobian = self._cost = self._losses = self._model = None
-        self._gradient_coordinates = self._gradient = self._gradient_norm = None
+        unknown: Any = None
+        self._residuals = self._jacobian = self._cost = self._losses = self._model = unknown
+        self._gradient_coordinates = self._gradient = self._gradient_norm = unknown
 
     @property
     def residuals(self) -> Any:
@@ -645,7 +646,7 @@ class _Binding:
     ) -> tuple[Callable[[Any], tuple[Any, Any]], tuple[tuple[str, int], ...], bool]:
         from ..autodiff import check_residual_jacobian, choose_backend
 
-        f = residual if self.inplace else self.function
+        f: Any = residual if self.inplace else self.function
 
         def tried(p: Any) -> Any:
             self.counts["check"] += 1
@@ -655,7 +656,7 @@ class _Binding:
         jacobian = backend.jacobian(f, self.M)
         costs = backend.cost_per_gradient(self.M)
         if costs == 0:
-            self.counts["check"] += check_residual_jacobian(residual, lambda p: jacobian(p)[1], self.M, self.p)
+            self.counts["check"] += check_residual_jacobian(residual or f, lambda p: jacobian(p)[1], self.M, self.p)
         # differences call the residual at p too
         counted = (("jacobian", 1), ("residual", costs + 1)) if costs else (("jacobian", 1),)
         return jacobian, counted, False
