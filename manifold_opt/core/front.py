@@ -125,9 +125,7 @@ def run(
             raise ValueError(f"give either `stopping` or {', '.join(edits)}: `stopping` replaces the whole criterion.")
         state.stopping = as_stopping(common["stopping"])
     elif edits:
-        from ..stopping import edit
-
-        state.stopping = edit(state.stopping, **edits)
+        state.stopping = _edited(state.stopping, edits)
     watching = {name: common[name] for name in _WATCHING if common.get(name)}  # type: ignore[literal-required]
     if watching:
         from ..decorators import decorate
@@ -138,6 +136,18 @@ def run(
         np.copyto(out, result.point)
         result.point = out
     return result
+
+
+def _edited(criterion: Any, edits: dict[str, Any]) -> Any:
+    """The criterion with other numbers; what is wrong with one is said of its keyword."""
+    from ..stopping import edit
+
+    for name, value in edits.items():
+        try:
+            criterion = edit(criterion, **{name: value})
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}={value!r}: {error}") from None
+    return criterion
 
 
 def _solved(problem: Problem, state: Any) -> Any:
@@ -211,7 +221,8 @@ def least_squares_objective(residual: Any, **keywords: Any) -> Objective:
 def _objective(kind: Callable[..., Objective], name: str, f: Any, keywords: dict[str, Any]) -> Objective:
     if not isinstance(f, Objective):
         return kind(f, **keywords)
-    given = [key for key, value in keywords.items() if value not in (None, 1, "auto", "riemannian", "coordinates")]
+    defaults = (None, 1, "auto", "riemannian", "coordinates")
+    given = [key for key, value in keywords.items() if isinstance(value, np.ndarray) or value not in defaults]
     if given:
         raise ValueError(f"`{name}` is an objective already; give {', '.join(given)} to it, not to the solver.")
     return f
