@@ -38,13 +38,13 @@ MARKUP = re.compile(r"(``.*?``|:\w+:`[^`]*`|`[^`]*`_?|(?<![\w\\*])\*{1,2}(?:\\\*
 
 
 def plain_text(app, what, name, obj, options, lines):
-    """Docstrings are plain text: |r| is a norm and p* a point there, not reStructuredText markup."""
+    """Docstrings are plain text: |r| is a norm, p* a point, H. Karcher a person there, not reStructuredText markup."""
     for i, line in enumerate(lines):
         if line.lstrip().startswith((">>>", "...", "..", "* ")):
             continue
         parts = MARKUP.split(line)
         parts[::2] = [re.sub(r"(?<!\\)([|*])", r"\\\1", part) for part in parts[::2]]
-        lines[i] = "".join(parts)
+        lines[i] = re.sub(r"^(\s*[A-Z])\. ", r"\1\\. ", "".join(parts))
 
 
 def setup(app):

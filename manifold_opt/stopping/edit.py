@@ -44,6 +44,7 @@ def edit(
 
     Examples
     --------
+    >>> from manifold_opt import StopAfterIteration, StopWhenGradientNormLess
     >>> edit(StopAfterIteration(500) | StopWhenGradientNormLess(1e-8), max_iterations=50, tolerance=1e-6)
     StopAfterIteration(50) | StopWhenGradientNormLess(1e-06)
     """
