@@ -153,9 +153,9 @@ def _deflated(J: Any, row: int, u: Any, alpha: Any) -> Any:
     if isinstance(J, BlockMatrix):
         return J.mapped_rows(row, lambda blocks: _deflated_blocks(blocks, u, alpha))
     if hasattr(J, "tocsr"):
-        from scipy.sparse import block_diag, eye_array
+        from scipy.sparse import block_diag, csr_array, eye
 
-        before, after = eye_array(row), eye_array(J.shape[0] - row - n * size)
+        before, after = (csr_array(eye(k)) for k in (row, J.shape[0] - row - n * size))
         blocks = np.eye(size) - alpha[:, None, None] * u[:, :, None] * u[:, None, :]
         return block_diag([before, *blocks, after], format="csr") @ J
     J = np.array(J)
