@@ -131,7 +131,7 @@ def run(
         from ..decorators import decorate
 
         state = decorate(state, problem, **watching)
-    result = Result.of(problem, _solved(problem, state))
+    result = _solved(problem, state)
     if out is not None:
         np.copyto(out, result.point)
         result.point = out
@@ -150,17 +150,17 @@ def _edited(criterion: Any, edits: dict[str, Any]) -> Any:
     return criterion
 
 
-def _solved(problem: Problem, state: Any) -> Any:
+def _solved(problem: Problem, state: Any) -> Result:
     """Solve; Ctrl-C ends the outermost run with what it has, an inner one passes it on."""
     if _nested.get():
-        return solve(problem, state)
+        return Result.of(problem, solve(problem, state))
     token = _nested.set(True)
     try:
-        return solve(problem, state)
+        return Result.of(problem, solve(problem, state))  # which may evaluate a last cost
     except KeyboardInterrupt:
         state.fail(Status.INTERRUPTED, "interrupted from the keyboard; this is the best point so far.")
         state.should_stop(problem)  # what wraps the state prints, records and saves its end
-        return state
+        return Result.of(problem, state)
     finally:
         _nested.reset(token)
 

@@ -19,7 +19,7 @@ class Result:
     point : array
         Best point found.
     cost : float
-        Cost there.
+        Cost there; NaN where a run was interrupted before it was known.
     gradient_norm : float
         Riemannian norm of the gradient there; NaN where the solver knows none and none was asked for.
     converged : bool
@@ -55,13 +55,17 @@ class Result:
 
     @classmethod
     def of(cls, problem: Any, state: Any) -> Result:
-        """Result of a state, decorated or not. Only the cost is evaluated if still unknown (as ``"watched"``)."""
+        """Result of a state, decorated or not.
+
+        Only the cost is evaluated if still unknown (as ``"watched"``), and not even that after an interrupt.
+        """
         from ..decorators import recorded, unwrap
 
         inner = unwrap(state)
         e = inner.evaluation
         status, message = inner.status, inner.message
-        cost = watched(e, "cost") if e is not None else math.nan
+        known = e is not None and (status is not Status.INTERRUPTED or e.known("cost"))
+        cost = watched(e, "cost") if known else math.nan
         if status not in _UNVERIFIED:
             status, message = _verified(problem, inner, cost, status, message)
         return cls(
