@@ -109,7 +109,8 @@ def safe_sqrt(x: Array) -> Array:
     """Return the square root of the positive part of x, with derivative zero where x is not positive."""
     xp = namespace(x)
     if xp is np:
-        return np.sqrt(np.maximum(x, 0.0))
+        # under NumPy 1 a float32 scalar that meets a Python number turns double
+        return np.sqrt(np.maximum(x, x.dtype.type(0) if hasattr(x, "dtype") else 0.0))
     positive = x > 0
     return xp.where(positive, xp.sqrt(xp.where(positive, x, xp.ones_like(x))), xp.zeros_like(x))
 

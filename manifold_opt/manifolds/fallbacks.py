@@ -146,7 +146,8 @@ def inverse_retraction(M: Any, retraction: Callable[..., Array], p: Array, q: Ar
         step = np.linalg.solve(slope, -value[..., None])[..., 0]
         size = np.linalg.norm(step, axis=-1)
         # a full Newton step where it is short; at most unit length keeps far targets from overshooting
-        c = c + step / np.maximum(size, 1.0)[..., None]
+        # NumPy 1 would make the quotient double precision
+        c = c + (step / np.maximum(size, 1.0)[..., None]).astype(c.dtype)
         worst = float(np.max(size / (1.0 + np.linalg.norm(c, axis=-1)), initial=0.0))
         if not np.isfinite(worst):
             break
@@ -259,4 +260,5 @@ def hessian(M: Any, p: Array, G: Array, H: Array, X: Array) -> Array:
     x = np.stack([np.asarray(M.inner(p, b, X)) for b in frame])
     slope = frobenius(np, G, E, k)
     along = frobenius(np, G, field_slope, k) - np.einsum("kij...,j...->ik...", connection, slope)
-    return _combined(M, frame, frobenius(np, H, E, k) + np.einsum("ik...,k...->i...", along, x))
+    Y = _combined(M, frame, frobenius(np, H, E, k) + np.einsum("ik...,k...->i...", along, x))
+    return Y.astype(np.result_type(p, X), copy=False)

@@ -152,7 +152,7 @@ class Sphere(Manifold):
         xp = namespace(p, X, t)
         tX = X if type(t) is float and t == 1.0 else expanded(t, 1) * X
         cos, sinc = _cos_sinc(xp, frobenius(xp, tX, tX, 1))
-        return written(_unit(xp, cos[..., None] * p + sinc[..., None] * tX), out)
+        return written(_unit(xp, expanded(cos, 1) * p + expanded(sinc, 1) * tX), out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """The direction of q as seen from p times the angle between them; at the antipode a fixed direction."""
@@ -166,7 +166,7 @@ class Sphere(Manifold):
             return written(Y if c >= 0.0 else math.pi * _fixed_direction(np, p), out)
         xp = namespace(p, q)
         Y, s2, c = _rejection(xp, p, q)
-        X = _angle_over_sine(xp, s2, c)[..., None] * Y
+        X = expanded(_angle_over_sine(xp, s2, c), 1) * Y
         antipodal = (s2 == 0) & (c < 0)
         if xp is not np or np.any(antipodal):
             X = xp.where(antipodal[..., None], math.pi * _fixed_direction(xp, p), X)
@@ -209,7 +209,7 @@ class Sphere(Manifold):
                 "inverse_retract(method='projection') on the sphere needs an angle below pi/2 between p and q, "
                 f"but it is {np.max(self.distance(p, q)):.6g}; use M.log(p, q)"
             )
-        return written(Y / c[..., None], out)
+        return written(Y / expanded(c, 1), out)
 
     # ---------------- transports
 
@@ -223,7 +223,7 @@ class Sphere(Manifold):
                 return np.subtract(X, m, out=out)
         xp = namespace(p, X, q)
         m = self.mid_point(p, q)
-        return written(X - (2.0 * frobenius(xp, m, X, 1))[..., None] * m, out)
+        return written(X - expanded(2.0 * frobenius(xp, m, X, 1), 1) * m, out)
 
     def parallel_transport_direction(
         self, p: Array, X: Array, d: Array, *, out: Array | None = None
@@ -233,8 +233,8 @@ class Sphere(Manifold):
         s = frobenius(xp, d, d, 1)
         sinc = _cos_sinc(xp, s)[1]
         half = _cos_sinc(xp, 0.25 * s)[1]
-        turn = (0.5 * half * half)[..., None] * d + sinc[..., None] * p
-        return written(X - frobenius(xp, d, X, 1)[..., None] * turn, out)
+        turn = expanded(0.5 * half * half, 1) * d + expanded(sinc, 1) * p
+        return written(X - expanded(frobenius(xp, d, X, 1), 1) * turn, out)
 
     # ---------------- coordinates
 
@@ -287,7 +287,7 @@ class Sphere(Manifold):
         """``Z - <p, Z> p``."""
         if type(p) is np.ndarray and type(Z) is np.ndarray and p.ndim == 1 == Z.ndim:
             return Z - p.dot(Z) * p
-        return Z - frobenius(namespace(p, Z), p, Z, 1)[..., None] * p
+        return Z - expanded(frobenius(namespace(p, Z), p, Z, 1), 1) * p
 
     # ---------------- derivatives
 
@@ -299,11 +299,11 @@ class Sphere(Manifold):
         """``P H - <p, G> X``."""
         if is_numpy(p, G, H, X) and p.ndim == 1 == G.ndim == H.ndim == X.ndim:
             return H - p.dot(H) * p - p.dot(G) * X
-        return self.project_vector(p, H) - frobenius(namespace(p, G), p, G, 1)[..., None] * X
+        return self.project_vector(p, H) - expanded(frobenius(namespace(p, G), p, G, 1), 1) * X
 
     def weingarten(self, p: Array, X: Array, V: Array) -> Array:
         """``-<p, V> X``."""
-        return -frobenius(namespace(p, V), p, V, 1)[..., None] * X
+        return expanded(-frobenius(namespace(p, V), p, V, 1), 1) * X
 
     # ---------------- random and checks
 
@@ -346,7 +346,7 @@ def _unit(xp: Any, z: Array) -> Array:
     """Z divided by its length."""
     if z.ndim == 1 and xp is np:
         return z * (1.0 / math.sqrt(z.dot(z)))
-    return z / xp.sqrt(frobenius(xp, z, z, 1))[..., None]
+    return z / expanded(xp.sqrt(frobenius(xp, z, z, 1)), 1)
 
 
 def _rejection(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array]:
@@ -356,8 +356,8 @@ def _rejection(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array]:
     relative to its own size.
     """
     c = frobenius(xp, p, q, 1)
-    e = q - _sign(xp, c)[..., None] * p
-    Y = e - frobenius(xp, p, e, 1)[..., None] * p
+    e = q - expanded(_sign(xp, c), 1) * p
+    Y = e - expanded(frobenius(xp, p, e, 1), 1) * p
     return Y, frobenius(xp, Y, Y, 1), c
 
 

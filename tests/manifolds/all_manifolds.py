@@ -30,16 +30,16 @@ def code_of_page() -> list[str]:
     return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def run_page() -> types.ModuleType:
-    """All code of the page, run as a module so that what it defines can be pickled."""
-    page = types.ModuleType("page_about_own_manifolds")
+def run_page(blocks: int) -> types.ModuleType:
+    """The first blocks of code of the page, run as a module so that what it defines can be pickled."""
+    page = types.ModuleType(f"page_about_own_manifolds_{blocks}")
     sys.modules[page.__name__] = page
-    for block in code_of_page():
+    for block in code_of_page()[:blocks]:
         exec(compile(block, str(PAGE), "exec"), page.__dict__)
     return page
 
 
-Ellipsoid = run_page().Ellipsoid
+Ellipsoid = run_page(1).Ellipsoid
 
 
 @dataclass(frozen=True, repr=False)

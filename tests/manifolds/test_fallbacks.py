@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from manifolds.all_manifolds import Ellipsoid, HalfPlane, code_of_page
+from manifolds.all_manifolds import Ellipsoid, HalfPlane, code_of_page, run_page
 
 from manifold_opt.manifolds import Euclidean, Manifold, MissingOperation, NotTangent, Sphere, fallbacks
 
@@ -12,8 +12,12 @@ E = Ellipsoid((1.0, 2.0, 3.0))
 S = Sphere(2)
 
 
+def test_the_page_about_own_manifolds_runs():
+    assert len(code_of_page()) == 2
+    run_page(2)
+
+
 def test_the_manifold_of_the_page_is_five_methods():
-    """The page itself is run, with its check, where the list of manifolds is made."""
     lines = [line for line in code_of_page()[0].split("@dataclass")[1].splitlines() if line.strip()]
     methods = [line for line in lines if line.lstrip().startswith("def ") and "_scaled" not in line]
     assert len(methods) == 5
