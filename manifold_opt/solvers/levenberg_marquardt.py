@@ -230,7 +230,8 @@ class LevenbergMarquardtState(SolverState):
         length = math.sqrt(s.dot(s))
         if not math.isfinite(candidate.cost):
             return self._not_finite(trial)
-        self.nonfinite_trials = 0
+        if trial.actual != 0.0:  # a step too short to move the point says nothing about the function
+            self.nonfinite_trials = 0
         if damping.judge(trial) or (damping.rule.guarded and self._improves_gradient(candidate)):
             self._take(candidate, length)
         else:
@@ -266,6 +267,12 @@ class LevenbergMarquardtState(SolverState):
         )
         if not small and self._damping.value <= _LARGEST_DAMPING:
             return
+        if self.nonfinite_trials:
+            return self.fail(
+                Status.BAD_FUNCTION,
+                f"the residual was not finite at {self.nonfinite_trials} trial points in a row, at steps down to the "
+                "rounding of the point.",
+            )
         cost = self.evaluation.cost
         undamped = self.relative_offset**2 * cost
         if trial.predicted >= 0.5 * undamped or undamped <= _ROUNDING * self.eps * cost:
