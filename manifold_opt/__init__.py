@@ -42,7 +42,12 @@ _NAMES = {
         AdachiOkunoTakeda FixedDamping GradientDescentState LevenbergMarquardtState Nielsen gradient_descent
         levenberg_marquardt minimize_residuals
     """,
-    "stepsizes": "ArmijoLinesearch ConstantLength DecreasingLength",
+    "stepsizes": """
+        AdaptiveWNGradient ArmijoLinesearch BarzilaiBorweinGuess ConstantGuess ConstantLength
+        CubicBracketingLinesearch DecreasingLength DistanceOverGradients HagerZhangGuess HagerZhangLinesearch
+        LastStepGuess NonmonotoneLinesearch Polyak StepSize StrongWolfeLinesearch WolfePowellBinaryLinesearch
+        WolfePowellLinesearch
+    """,
     "stopping": """
         StopAfter StopAfterEvaluations StopAfterIteration StopWhenChangeLess StopWhenCostChangeLess StopWhenCostLess
         StopWhenCostNaN StopWhenEntryChangeLess StopWhenGradientChangeLess StopWhenGradientNormLess StopWhenIterateNaN

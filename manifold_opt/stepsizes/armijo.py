@@ -28,9 +28,10 @@ from typing import Any, ClassVar
 
 from ..core.status import Status
 from .base import BoundStepSize, StepSize, check_positive
+from .initial_guesses import initial_guess
+from .line import BEYOND_ROUNDING
 
-INITIAL_GUESSES = ("barzilai-borwein", "last", "constant")
-
+_ABYSS = float("-inf")
 # Beyond this many contractions by 1/2 no step of a double is left.
 _MAX_TRIALS = 64
 # DESIGN: that many non-finite trials in a row are the function's fault.
@@ -51,9 +52,9 @@ class ArmijoLinesearch(StepSize):
         Fraction of the decrease promised by the slope that must be realized, in (0, 1).
     contraction : float
         Factor between trials, in (0, 1).
-    initial_guess : {"barzilai-borwein", "last", "constant"}
-        First trial of later iterations: the Barzilai-Borwein step (or twice the last one), twice the last accepted
-        step, or always ``initial``.
+    initial_guess : {"barzilai-borwein", "hager-zhang", "last", "constant"} or InitialGuess
+        First trial of later iterations: the Barzilai-Borwein step (or twice the last one), that of CG_DESCENT, twice
+        the last accepted step, or always ``initial``; or a rule such as ``LastStepGuess(1.0)``.
 
     Raises
     ------
@@ -65,7 +66,7 @@ class ArmijoLinesearch(StepSize):
     initial: float = 1.0
     sufficient_decrease: float = 0.3
     contraction: float = 0.5
-    initial_guess: str = "barzilai-borwein"
+    initial_guess: Any = "barzilai-borwein"
 
     uses_cost: ClassVar[bool] = True
     needs_descent: ClassVar[bool] = True
@@ -76,9 +77,7 @@ class ArmijoLinesearch(StepSize):
             value = getattr(self, name)
             if not 0.0 < value < 1.0:
                 raise ValueError(f"`{name}` must be between 0 and 1, both excluded; got {value!r}.")
-        if self.initial_guess not in INITIAL_GUESSES:
-            choices = ", ".join(map(repr, INITIAL_GUESSES))
-            raise ValueError(f"`initial_guess` must be one of {choices}; got {self.initial_guess!r}.")
+        initial_guess(self.initial_guess)
 
     @property
     def first(self) -> float:
@@ -91,13 +90,11 @@ class ArmijoLinesearch(StepSize):
 
 
 class _BoundArmijo(BoundStepSize):
-    """Keeps the base point, direction, slope and length of the last accepted step."""
-
-    __slots__ = ("_last",)
+    __slots__ = ("guess",)
 
     def __init__(self, rule: ArmijoLinesearch) -> None:
         super().__init__(rule)
-        self._last: tuple[Any, Any, float, float] | None = None
+        self.guess = initial_guess(rule.initial_guess).bind()
 
     def search(self, problem: Any, state: Any, X: Any, slope: float, length: float) -> Any:
         if not slope < 0.0:
@@ -106,20 +103,27 @@ class _BoundArmijo(BoundStepSize):
             )
         rule, e = self.rule, state.evaluation
         p, f0, retract, counts = e.point, e.cost, state.retract, state.evaluations
-        t = self._guess(problem.manifold, state, length)
+        t = state.natural_step
+        if t is None:
+            t = self.guess.first(problem, state, X, slope, length)
+            if t is None:
+                t = rule.initial
         if t * length > state.safe_length:
             t = min(t, problem.manifold.max_step(p, X))
         rounding = 10.0 * state.eps * abs(f0)
+        promised = -t * slope
         nonfinite = judged = 0
         for _ in range(_MAX_TRIALS):
             candidate = problem.evaluate(retract(p, X, t), counts)
             f = candidate.cost
+            if f == _ABYSS:
+                return self._fall(candidate, t)
             decrease = -t * slope
             if decrease < rounding:
                 judged += 1
                 if f <= f0 + rounding and self._gradient_accepts(state, e, candidate, X, slope):
                     return self._accepted(e, candidate, t, X, slope, length)
-                if judged == _MAX_GRADIENT_TRIALS:
+                if judged == _MAX_GRADIENT_TRIALS and promised <= BEYOND_ROUNDING * rounding:
                     return self._fail(
                         Status.ROUND_OFF,
                         f"the expected decrease {decrease:.1e} is below the rounding of the cost {f0:.6g}, and the "
@@ -127,7 +131,7 @@ class _BoundArmijo(BoundStepSize):
                     )
             elif f <= f0 - rule.sufficient_decrease * decrease:
                 return self._accepted(e, candidate, t, X, slope, length)
-            if not f - f == 0.0:
+            if f - f != 0.0:
                 nonfinite += 1
                 if nonfinite == _MAX_NONFINITE:
                     return self._fail(
@@ -142,22 +146,6 @@ class _BoundArmijo(BoundStepSize):
             f"{t * length:.1e}.",
         )
 
-    def _guess(self, M: Any, state: Any, length: float) -> float:
-        rule = self.rule
-        if self._last is None or rule.initial_guess == "constant":
-            return rule.initial
-        start, X, slope, last_length = self._last
-        t = self.stepsize
-        if rule.initial_guess == "last":
-            return 2.0 * t
-        e = state.evaluation
-        p = e.point
-        change = M.inner(p, e.gradient, state.transport(start, X, p)) - slope
-        if change <= 0.0:
-            return 2.0 * t
-        step = t * last_length * last_length / change
-        return step if step - step == 0.0 else 2.0 * t
-
     def _gradient_accepts(self, state: Any, e: Any, candidate: Any, X: Any, slope: float) -> bool:
         """Approximate Wolfe condition, together with a gradient that has not grown so that this ends."""
         norm = candidate.gradient_norm
@@ -169,5 +157,5 @@ class _BoundArmijo(BoundStepSize):
 
     def _accepted(self, e: Any, candidate: Any, t: float, X: Any, slope: float, length: float) -> Any:
         self.stepsize = t
-        self._last = (e.point, X, slope, length)
+        self.guess.keep(e.point, X, slope, length, t)
         return candidate

@@ -72,7 +72,6 @@ class BoundStepSize:
     def _fail(self, status: Status, reason: str) -> None:
         self.status, self.reason = status, reason
 
-
     def _fall(self, candidate: Any, t: float) -> None:
         """Fail because the cost at a trial point is -inf: there is nothing to go on from, and nothing lower."""
         self.abyss, self.stepsize = candidate, t
