@@ -63,7 +63,7 @@ def _cholesky_jvp(E: Array, L: Array, A: Array) -> Array:
 
 def _cholesky_forward(A: Array) -> Array:
     if type(A) is np.ndarray and A.ndim == 2 and A.dtype is _DOUBLE:
-        L, info = lapack.dpotrf(A, lower=1, clean=1)
+        L, info = lapack.dpotrf(A, 1)
         if info:
             raise np.linalg.LinAlgError(
                 f"matrix of shape {A.shape} is not positive definite (leading minor {info})"

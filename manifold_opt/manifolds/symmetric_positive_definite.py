@@ -133,7 +133,7 @@ class SymmetricPositiveDefinite(Manifold):
     @log_derivative
     def distance(self, p: Array, q: Array) -> Any:
         """The norm of the logarithms of the eigenvalues of ``p^-1 q``."""
-        if is_numpy(p, q):
+        if type(p) is np.ndarray and type(q) is np.ndarray:
             logarithms = _log_spectrum(p, q, vectors=False)[1]
             if logarithms.ndim == 1:
                 return math.sqrt(logarithms.dot(logarithms))
@@ -149,17 +149,19 @@ class SymmetricPositiveDefinite(Manifold):
             L, w, V = _spectrum(p, X)
             A = _product(L, V)
             # not in place: an array of times at one point has more axes than A
-            A = A * np.exp(0.5 * t * w if type(t) is float else 0.5 * expanded(t, 1) * w)[..., None, :]
-            return written(_gram(A), out)
+            root = np.exp((0.5 * t if type(t) is float else 0.5 * expanded(t, 1)) * w)
+            q = _gram(A * (root if root.ndim == 1 else root[..., None, :]))
+            return q if out is None else written(q, out)
         L = cholesky(p)
         A = L @ symmetric_exp(_whitened(L, expanded(0.5 * t, 2) * X))
         return written(sym(A @ transpose(A)), out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """``L V diag(log w) V' L'`` for the eigendecomposition ``L^-1 q L^-T = V diag(w) V'``."""
-        if is_numpy(p, q):
+        if type(p) is np.ndarray and type(q) is np.ndarray:
             L, logarithms, V = _log_spectrum(p, q)
-            return written(_congruence(_product(L, V), logarithms), out)
+            X = _congruence(_product(L, V), logarithms)
+            return X if out is None else written(X, out)
         L = cholesky(p)
         return written(sym(L @ symmetric_log1p(_whitened(L, q - p)) @ transpose(L)), out)
 
@@ -355,11 +357,13 @@ def _whitened(L: Array, X: Array) -> Array:
 
 def _spectrum(p: np.ndarray, X: np.ndarray, vectors: bool = True) -> tuple[Any, Any, Any]:
     """The Cholesky factor L of p, and eigenvalues and eigenvectors of ``L^-1 X L^-T``."""
-    L = cholesky(p)
-    if _single(p, X):
-        w, V, info = lapack.dsyevd(lapack.dsygst(X, L, lower=1)[0], compute_v=vectors, lower=1)
+    if p.ndim == 2 == X.ndim and p.dtype is _DOUBLE and X.dtype is _DOUBLE:
+        L, info = lapack.dpotrf(p, 1)
+        if info == 0:
+            w, V, info = lapack.dsyevd(lapack.dsygst(X, L, lower=1)[0], vectors, 1)
         if info == 0:
             return L, w, V
+    L = cholesky(p)
     S = _whitened(L, X)
     return (L, *np.linalg.eigh(S)) if vectors else (L, np.linalg.eigvalsh(S), None)
 
@@ -373,7 +377,8 @@ def _log_spectrum(p: np.ndarray, q: np.ndarray, vectors: bool = True) -> tuple[A
     """
     L, mu, V = _spectrum(p, q - p, vectors)
     if mu.ndim == 1:
-        if 50.0 * (1.0 + mu[0]) > max(1.0 + mu[-1], 1.0):
+        low, high = float(mu[0]), float(mu[-1])
+        if 50.0 * (1.0 + low) > (1.0 + high if high > 0.0 else 1.0):
             return L, np.log1p(mu), V
         U, logarithms = _singular(L, q, vectors)
         return L, logarithms, U
@@ -407,10 +412,8 @@ def _product(L: np.ndarray, V: np.ndarray) -> np.ndarray:
 def _congruence(B: np.ndarray, w: np.ndarray) -> np.ndarray:
     """``B diag(w) B'``, exactly symmetric."""
     if B.ndim == 2:
-        X = (B * w).dot(B.T)
-        X += X.T.copy()
-        X *= 0.5
-        return X
+        X = (B * (0.5 * w)).dot(B.T)
+        return X + X.T
     return sym((B * w[..., None, :]) @ transpose(B))
 
 
