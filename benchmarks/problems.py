@@ -1,0 +1,261 @@
+"""Whole problems beside pymanopt: same instance, start, gradient tolerance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from manifold_opt import (
+    PowerManifold,
+    Rotations,
+    Sphere,
+    SymmetricPositiveDefinite,
+    gradient_descent,
+    levenberg_marquardt,
+)
+
+from .harness import Table, best_in_turns, peer
+
+TOLERANCE, ITERATIONS = 1e-6, 3000
+
+
+@dataclass
+class Case:
+    """One problem for both packages.
+
+    Attributes
+    ----------
+    ours : dict
+        Solver name -> call that returns a Result.
+    theirs : dict
+        Solver name -> call that returns (point, counts of calls).
+    gradient_norm : callable
+        Riemannian gradient norm at a point, for both.
+    """
+
+    name: str
+    ours: dict[str, Callable[[], Any]]
+    theirs: dict[str, Callable[[], Any]]
+    gradient_norm: Callable[[Any], float]
+    notes: list[str] = field(default_factory=list)
+
+
+class Counter:
+    """Counts the calls of functions."""
+
+    def __init__(self) -> None:
+        self.n: dict[str, int] = {}
+
+    def __call__(self, name: str, f: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            self.n[name] = self.n.get(name, 0) + 1
+            return f(*arguments)
+
+        return counted
+
+
+def pymanopt_solvers(make: Callable[[Any, Counter], Any], start: Any) -> dict[str, Callable[[], Any]]:
+    """Calls of pymanopt's solvers on the problem that ``make(pymanopt, counter)`` builds."""
+    pymanopt = peer("pymanopt")
+    if pymanopt is None:
+        return {}
+    kinds = {
+        "SteepestDescent": pymanopt.optimizers.SteepestDescent,
+        "ConjugateGradient": pymanopt.optimizers.ConjugateGradient,
+        "TrustRegions": pymanopt.optimizers.TrustRegions,
+    }
+
+    def caller(kind: Any) -> Callable[[], Any]:
+        def run() -> Any:
+            counter = Counter()
+            problem = make(pymanopt, counter)
+            solver = kind(max_iterations=ITERATIONS, min_gradient_norm=TOLERANCE, max_time=60, verbosity=0)
+            return solver.run(problem, initial_point=start).point, counter.n
+
+        return run
+
+    return {name: caller(kind) for name, kind in kinds.items()}
+
+
+def eigenvector() -> Case:
+    rng = np.random.default_rng(20240229)
+    A = rng.standard_normal((1000, 1000))
+    A = 0.5 * (A + A.T)
+    start = np.random.default_rng(7).standard_normal(1000)
+    start /= np.linalg.norm(start)
+    f, g, h = (lambda x: -float(x @ (A @ x))), (lambda x: -2.0 * (A @ x)), (lambda x, u: -2.0 * (A @ u))
+    M = Sphere(999)
+
+    def make(pymanopt: Any, count: Counter) -> Any:
+        N = pymanopt.manifolds.Sphere(1000)
+        wrap = pymanopt.function.numpy(N)
+        cost = wrap(_one(count("cost", f)))
+        return pymanopt.Problem(
+            N,
+            cost,
+            euclidean_gradient=wrap(_one(count("gradient", g))),
+            euclidean_hessian=wrap(_two(count("hessian", h))),
+        )
+
+    ours = {
+        "gradient_descent": lambda: gradient_descent(
+            M, f, start, gradient=g, objective_type="euclidean", tolerance=TOLERANCE, max_iterations=ITERATIONS
+        )
+    }
+    return Case(
+        "dominant eigenvector, Sphere(999)",
+        ours,
+        pymanopt_solvers(make, start),
+        lambda x: M.norm(x, M.riemannian_gradient(x, g(x))),
+    )
+
+
+def karcher_mean() -> Case:
+    n, m = 10, 50
+    rng = np.random.default_rng(20240229)
+    B = rng.standard_normal((m, n, n))
+    D = B @ np.swapaxes(B, 1, 2) / n + 0.05 * np.eye(n)
+    start = D.mean(axis=0)
+    M = SymmetricPositiveDefinite(n)
+
+    def spectral(X: Any) -> Any:
+        L = np.linalg.cholesky(X)
+        Li = np.linalg.inv(L)
+        S = Li @ D @ Li.T
+        w, V = np.linalg.eigh(0.5 * (S + np.swapaxes(S, 1, 2)))
+        return L, w, V
+
+    def f(X: Any) -> float:
+        return float(0.5 * np.sum(np.log(spectral(X)[1]) ** 2) / m)
+
+    def g(X: Any) -> Any:
+        L, w, V = spectral(X)
+        return -L @ (np.einsum("kij,kj,klj->il", V, np.log(w), V) / m) @ L.T
+
+    def make(pymanopt: Any, count: Counter) -> Any:
+        N = pymanopt.manifolds.SymmetricPositiveDefinite(n)
+        wrap = pymanopt.function.numpy(N)
+        return pymanopt.Problem(N, wrap(_one(count("cost", f))), riemannian_gradient=wrap(_one(count("gradient", g))))
+
+    solvers = pymanopt_solvers(make, start)
+    solvers.pop("TrustRegions", None)  # refuses: no Hessian
+    ours = {
+        "gradient_descent": lambda: gradient_descent(
+            M, f, start, gradient=g, tolerance=TOLERANCE, max_iterations=ITERATIONS
+        )
+    }
+    return Case("Karcher mean of 50 matrices, SPD(10)", ours, solvers, lambda X: M.norm(X, g(X)))
+
+
+def rotation_averaging() -> Case:
+    k = 100
+    rng = np.random.default_rng(20240229)
+    R3 = Rotations(3)
+    truth = R3.random_point(rng, (k,))
+    edges = [(i, (i + 1) % k) for i in range(k)]
+    edges += [tuple(rng.choice(k, 2, replace=False)) for _ in range(3 * k)]
+    I, J = np.array(edges).T
+    noise = R3.exp(
+        np.broadcast_to(np.eye(3), (len(I), 3, 3)), R3.get_vector(np.eye(3), 0.05 * rng.standard_normal((len(I), 3)))
+    )
+    Z = truth[I] @ np.swapaxes(truth[J], 1, 2) @ noise
+    start = R3.random_point(np.random.default_rng(7), (k,))
+    M = PowerManifold(Rotations(3, metric_scale=1.0), k)
+
+    def f(R: Any) -> float:
+        return float(0.5 * np.sum((R[I] - Z @ R[J]) ** 2))
+
+    def g(R: Any) -> Any:
+        G = np.zeros_like(R)
+        E = R[I] - Z @ R[J]
+        np.add.at(G, I, E)
+        np.add.at(G, J, -np.swapaxes(Z, 1, 2) @ E)
+        return G
+
+    def r(R: Any) -> Any:
+        return (R[I] - Z @ R[J]).reshape(-1)
+
+    basis = R3_basis()
+
+    def jacobian(R: Any) -> Any:
+        # d R_i = R_i E_a: blocks R_i E_a and -Z R_j E_a of nine rows and three columns
+        out = np.zeros((len(I), 9, k, 3))
+        e = np.arange(len(I))
+        out[e, :, I] += np.einsum("nij,ajk->nika", R[I], basis).reshape(len(I), 9, 3)
+        out[e, :, J] -= np.einsum("nij,ajk->nika", Z @ R[J], basis).reshape(len(I), 9, 3)
+        return out.reshape(9 * len(I), 3 * k)
+
+    def make(pymanopt: Any, count: Counter) -> Any:
+        N = pymanopt.manifolds.SpecialOrthogonalGroup(3, k=k)
+        wrap = pymanopt.function.numpy(N)
+        return pymanopt.Problem(
+            N,
+            wrap(_one(count("cost", f))),
+            euclidean_gradient=wrap(_one(count("gradient", g))),
+            euclidean_hessian=wrap(_two(count("hessian", lambda R, U: g(U)))),
+        )
+
+    ours = {
+        "gradient_descent": lambda: gradient_descent(
+            M, f, start, gradient=g, objective_type="euclidean", tolerance=TOLERANCE, max_iterations=ITERATIONS
+        ),
+        "levenberg_marquardt": lambda: levenberg_marquardt(M, r, start, jacobian=jacobian),
+    }
+    return Case(
+        "rotation averaging, SO(3)^100, 400 edges",
+        ours,
+        pymanopt_solvers(make, start),
+        lambda R: M.norm(R, M.riemannian_gradient(R, g(R))),
+    )
+
+
+def R3_basis() -> Any:
+    """Orthonormal basis of skew matrices for the Frobenius metric, in the order of our coordinates."""
+    R3 = Rotations(3, metric_scale=1.0)
+    return R3.get_basis(np.eye(3))
+
+
+def _one(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def function(x: Any) -> Any:
+        return f(x)
+
+    return function
+
+
+def _two(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def function(x: Any, u: Any) -> Any:
+        return f(x, u)
+
+    return function
+
+
+CASES = (eigenvector, karcher_mean, rotation_averaging)
+
+
+def tables() -> Iterator[Table]:
+    rows = []
+    for make in CASES:
+        case = make()
+        calls = {f"ours: {name}": f for name, f in case.ours.items()}
+        calls |= {f"pymanopt: {name}": f for name, f in case.theirs.items()}
+        seconds = best_in_turns(calls, 1.0, turns=3)
+        reference = min((t for name, t in seconds.items() if name.startswith("pymanopt")), default=math.nan)
+        for name, f in calls.items():
+            answer = f()
+            if name.startswith("ours"):
+                counts, norm = dict(answer.evaluations), case.gradient_norm(answer.point)
+            else:
+                counts, norm = answer[1], case.gradient_norm(answer[0])
+            shown = ", ".join(f"{n} {what}" for what, n in counts.items())
+            rows.append([case.name, name, 1e3 * seconds[name], seconds[name] / reference, shown, norm])
+    yield Table(
+        "Whole problems",
+        "Milliseconds to the gradient norm 1e-6 from the same start, the ratio to pymanopt's fastest solver, the calls "
+        "of the user's functions, and the gradient norm at the answer.",
+        ["problem", "solver", "ms", "ratio", "calls", "gradient norm"],
+        rows,
+    )
