@@ -81,7 +81,7 @@ def tables() -> Iterator[Table]:
         )
     yield Table(
         "Fréchet mean",
-        "`gradient_descent` with defaults beside geomstats' `FrechetMean`, from the same start to the same stationarity "
+        "`gradient_descent` beside geomstats' `FrechetMean`, from the same start to the same stationarity "
         "of 1e-8. The norm of the mean of the logarithms at the answer says how good it is.",
         ["", "ours, ms", "iterations", "stationarity", "geomstats, ms", "stationarity", "ratio"],
         rows,
