@@ -33,14 +33,15 @@ _NAMES = {
         SymmetricPositiveDefinite TangentSpace
     """,
     "objectives": """
-        Arctan BlockObjective CachedObjective Cauchy ComposedLoss CostObjective CountedObjective Fused GemanMcClure Huber InPlace
-        LinearLoss Loss NonlinearLeastSquaresObjective ResidualBlock
-        ScaledLoss ScaledObjective SoftL1 Tolerant Truncated Tukey
-        UserLoss Welsch
+        Arctan BlockObjective CachedObjective Cauchy ComposedLoss CostObjective CountedObjective CubicModelObjective
+        Fused GemanMcClure Huber InPlace LinearLoss Loss NonlinearLeastSquaresObjective ResidualBlock ScaledLoss
+        ScaledObjective SoftL1 Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch
     """,
     "solvers": """
-        AdachiOkunoTakeda FixedDamping GradientDescentState LevenbergMarquardtState Nielsen gradient_descent
-        levenberg_marquardt minimize_residuals
+        AdachiOkunoTakeda BFGSHessian ExactModelState FiniteDifferenceHessian FixedDamping GradientDescentState
+        HessianApproximation LanczosState LevenbergMarquardtState ModelSolverState Nielsen SymmetricRankOneHessian
+        TruncatedConjugateGradientState TrustRegionsState gradient_descent levenberg_marquardt minimize_residuals
+        truncated_conjugate_gradient_descent trust_regions
     """,
     "stepsizes": """
         AdaptiveWNGradient ArmijoLinesearch BarzilaiBorweinGuess ConstantGuess ConstantLength
@@ -49,10 +50,13 @@ _NAMES = {
         WolfePowellLinesearch
     """,
     "stopping": """
-        StopAfter StopAfterEvaluations StopAfterIteration StopWhenChangeLess StopWhenCostChangeLess StopWhenCostLess
-        StopWhenCostNaN StopWhenEntryChangeLess StopWhenGradientChangeLess StopWhenGradientNormLess StopWhenIterateNaN
-        StopWhenRelativeCostChangeLess StopWhenRelativeGradientNormLess StopWhenRelativeOffsetLess
-        StopWhenSmallerOrEqual StopWhenStepNormLess StopWhenStepsizeLess StoppingCriterion
+        StopAfter StopAfterDimension StopAfterEvaluations StopAfterIteration StopWhenChangeLess StopWhenCostChangeLess
+        StopWhenCostLess StopWhenCostNaN StopWhenCurvatureIsNegative StopWhenEntryChangeLess
+        StopWhenFirstOrderProgress StopWhenGradientChangeLess StopWhenGradientNormLess StopWhenIterateNaN
+        StopWhenModelIncreased StopWhenNoNegativeCurvature StopWhenRelativeCostChangeLess
+        StopWhenRelativeGradientNormLess StopWhenRelativeOffsetLess StopWhenRelativeResidualLess
+        StopWhenResidualIsReducedByFactorOrPower StopWhenSmallerOrEqual StopWhenStepNormLess StopWhenStepsizeLess
+        StopWhenTrustRegionIsExceeded StoppingCriterion
     """,
 }
 _ROOMS = ("autodiff", "checks", "datasets", "functions", "linalg", "testing")

@@ -26,6 +26,9 @@ from .losses import Truncated as Truncated
 from .losses import Tukey as Tukey
 from .losses import UserLoss as UserLoss
 from .losses import Welsch as Welsch
+from .models import CubicModelObjective as CubicModelObjective
+from .models import ModelEvaluation as ModelEvaluation
+from .models import TrustRegionModelObjective as TrustRegionModelObjective
 from .user_functions import Fused as Fused
 from .user_functions import InPlace as InPlace
 from .wrappers import CachedObjective as CachedObjective

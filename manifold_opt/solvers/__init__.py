@@ -4,8 +4,21 @@ from .damping import AdachiOkunoTakeda as AdachiOkunoTakeda
 from .damping import Damping as Damping
 from .damping import FixedDamping as FixedDamping
 from .damping import Nielsen as Nielsen
+from .exact_model import ExactModelState as ExactModelState
 from .gradient_descent import GradientDescentState as GradientDescentState
 from .gradient_descent import gradient_descent as gradient_descent
+from .hessian_approximations import BFGSHessian as BFGSHessian
+from .hessian_approximations import FiniteDifferenceHessian as FiniteDifferenceHessian
+from .hessian_approximations import HessianApproximation as HessianApproximation
+from .hessian_approximations import SymmetricRankOneHessian as SymmetricRankOneHessian
+from .lanczos import LanczosState as LanczosState
 from .levenberg_marquardt import LevenbergMarquardtState as LevenbergMarquardtState
 from .levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from .minimize_residuals import minimize_residuals as minimize_residuals
+from .model_solver import ModelSolverState as ModelSolverState
+from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientState as TruncatedConjugateGradientState
+from .truncated_conjugate_gradient_descent import (
+    truncated_conjugate_gradient_descent as truncated_conjugate_gradient_descent,
+)
+from .trust_regions import TrustRegionsState as TrustRegionsState
+from .trust_regions import trust_regions as trust_regions

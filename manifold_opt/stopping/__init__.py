@@ -20,6 +20,16 @@ from .least_squares import (
 )
 from .limits import StopAfter, StopAfterEvaluations, StopAfterIteration
 from .meaning import MEANING
+from .models import (
+    StopAfterDimension,
+    StopWhenCurvatureIsNegative,
+    StopWhenFirstOrderProgress,
+    StopWhenModelIncreased,
+    StopWhenNoNegativeCurvature,
+    StopWhenRelativeResidualLess,
+    StopWhenResidualIsReducedByFactorOrPower,
+    StopWhenTrustRegionIsExceeded,
+)
 from .values import (
     StopWhenCostLess,
     StopWhenCostNaN,
@@ -34,6 +44,7 @@ __all__ = [
     "AcceptedStepCriterion",
     "Bound",
     "StopAfter",
+    "StopAfterDimension",
     "StopAfterEvaluations",
     "StopAfterIteration",
     "StopWhenAll",
@@ -42,20 +53,27 @@ __all__ = [
     "StopWhenCostChangeLess",
     "StopWhenCostLess",
     "StopWhenCostNaN",
+    "StopWhenCurvatureIsNegative",
     "StopWhenDecreaseUnresolvable",
     "StopWhenEntryChangeLess",
+    "StopWhenFirstOrderProgress",
     "StopWhenGradientChangeLess",
     "StopWhenGradientNormLess",
     "StopWhenIterateNaN",
     "StopWhenIteration",
+    "StopWhenModelIncreased",
+    "StopWhenNoNegativeCurvature",
     "StopWhenRelativeCostChangeLess",
     "StopWhenRelativeGradientNormLess",
     "StopWhenRelativeOffsetLess",
+    "StopWhenRelativeResidualLess",
     "StopWhenRepeated",
     "StopWhenResidualAtRounding",
+    "StopWhenResidualIsReducedByFactorOrPower",
     "StopWhenSmallerOrEqual",
     "StopWhenStepNormLess",
     "StopWhenStepsizeLess",
+    "StopWhenTrustRegionIsExceeded",
     "StoppingCriterion",
     "edit",
 ]
