@@ -158,7 +158,7 @@ def _log3(xp: Any, D: Array) -> Array:
         if near_pi.any():
             value = np.array(value)
             value[near_pi] = _half_turn(np, D[near_pi], v[near_pi], versine[near_pi], angle[near_pi])
-        return value
+        return value.astype(D.dtype, copy=False)  # scalars of one float32 matrix turn double under NumPy 1
     return xp.where(near_pi[..., None], _half_turn(xp, D, v, versine, angle), value)
 
 

@@ -50,7 +50,7 @@ def _half_lower(A: Array) -> Array:
 def _cholesky_vjp(G: Array, L: Array, A: Array) -> Array:
     """Reverse of dL = L Phi(L^-1 dA L^-T), Phi the lower triangle with half its diagonal.
 
-    I. Murray, Differentiation of the Cholesky decomposition, arXiv:1602.07527, 2016, (10).
+    I. Murray, Differentiation of the Cholesky decomposition, arXiv:1602.07527, 2016.
     """
     P = _half_lower(transpose(L) @ G)
     return sym(solve_triangular(L, transpose(solve_triangular(L, transpose(P), adjoint=True)), adjoint=True))

@@ -239,8 +239,8 @@ class Rotations(Manifold):
 
         References
         ----------
-        D. Steinlechner's recursion in T. Kaneko, S. Fiori, T. Tanaka, Empirical arithmetic averaging over the
-        compact Stiefel manifold, IEEE Trans. Signal Process. 61, 2013, section IV.
+        T. Kaneko, S. Fiori, T. Tanaka, Empirical arithmetic averaging over the compact Stiefel manifold, IEEE
+        Trans. Signal Process. 61, 2013.
         """
         D = transpose(p) @ (q - p)
         xp = namespace(D)
@@ -296,7 +296,7 @@ class Rotations(Manifold):
 
         References
         ----------
-        A. Edelman, T. A. Arias, S. T. Smith, SIMAX 20, 1998, (2.18), for k = n.
+        A. Edelman, T. A. Arias, S. T. Smith, SIMAX 20, 1998, section 2.2.
         """
         E = skew_exp(0.5 * d)
         return written(skew(transpose(E) @ X @ E), out)

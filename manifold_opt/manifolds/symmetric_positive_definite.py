@@ -103,7 +103,7 @@ class SymmetricPositiveDefinite(Manifold):
         References
         ----------
         C. Criscitiello, N. Boumal, An accelerated first-order method for non-convex optimization on
-        manifolds, 2020, proposition I.1.
+        manifolds, 2020.
         """
         return (-0.5, 0.0) if self.n > 1 else (0.0, 0.0)
 
@@ -181,7 +181,7 @@ class SymmetricPositiveDefinite(Manifold):
         References
         ----------
         B. Jeuris, R. Vandebril, B. Vandereycken, A survey and comparison of contemporary algorithms for
-        computing the matrix geometric mean, ETNA 39, 2012, section 4.1.2.
+        computing the matrix geometric mean, ETNA 39, 2012.
         """
         tX = expanded(t, 2) * X
         W = _solved(cholesky(p), tX)
@@ -274,11 +274,11 @@ class SymmetricPositiveDefinite(Manifold):
 
     def riemannian_gradient(self, p: Array, G: Array) -> Array:
         """``p sym(G) p``."""
-        return sym(p @ sym(G) @ p)
+        return sym(p @ G @ p)
 
     def riemannian_hessian(self, p: Array, G: Array, H: Array, X: Array) -> Array:
         """``p sym(H) p + sym(X sym(G) p)``."""
-        return sym((p @ sym(H) + X @ sym(G)) @ p)
+        return sym((p @ H + 0.5 * (X @ G)) @ p + 0.5 * (p @ G @ X))
 
     def euclidean_representer(self, p: Array, X: Array) -> Array:
         """``p^-1 X p^-1``."""

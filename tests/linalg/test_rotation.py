@@ -131,6 +131,7 @@ def test_single_precision():
         X = rotation_log(R)
         assert X.dtype == np.float32
         np.testing.assert_allclose(skew_exp(X), R, atol=3e-6)
+        assert rotation_log(R[0]).dtype == skew_exp(X[0]).dtype == np.float32
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5])

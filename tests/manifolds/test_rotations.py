@@ -211,3 +211,17 @@ def test_hessian_of_a_quadratic_is_symmetric_and_matches_the_geodesic():
     f = [0.5 * np.sum(q * (A @ q @ A.T)) for q in M.exp(p, X, np.array([-1e-3, 0.0, 1e-3]))]
     assert M.inner(p, X, hessian(X)) == pytest.approx((f[0] - 2 * f[1] + f[2]) / 1e-6, rel=1e-5)
     np.testing.assert_allclose(transpose(hessian(X)), -hessian(X), atol=1e-13)
+
+
+def test_derivatives_may_be_sparse():
+    from scipy.sparse import csr_array
+
+    M = Rotations(3)
+    p = M.random_point(0)
+    X = M.random_vector(p, 1)
+    G, H = np.random.default_rng(2).standard_normal((2, 3, 3))
+    sparse = csr_array(G), csr_array(H)
+    np.testing.assert_allclose(M.riemannian_gradient(p, sparse[0]), M.riemannian_gradient(p, G), atol=1e-14)
+    np.testing.assert_allclose(
+        M.riemannian_hessian(p, *sparse, X), M.riemannian_hessian(p, G, H, X), atol=1e-14
+    )

@@ -179,3 +179,17 @@ def test_messages():
     with pytest.raises(ValueError, match="positive integer"):
         SymmetricPositiveDefinite(0)
     M.check_point(M.project_point(np.diag([1.0, -1.0])))
+
+
+def test_derivatives_may_be_sparse_and_need_not_be_symmetric():
+    from scipy.sparse import csr_array
+
+    M = SymmetricPositiveDefinite(3)
+    p = M.random_point(0)
+    X = M.random_vector(p, 1)
+    G, H = np.random.default_rng(2).standard_normal((2, 3, 3))
+    S, T = 0.5 * (G + G.T), 0.5 * (H + H.T)
+    for g, h in ((G, H), (csr_array(G), csr_array(H))):
+        np.testing.assert_allclose(M.riemannian_gradient(p, g), p @ S @ p, atol=1e-13)
+        hessian = p @ T @ p + 0.5 * (X @ S @ p + p @ S @ X)
+        np.testing.assert_allclose(M.riemannian_hessian(p, g, h, X), hessian, atol=1e-13)
