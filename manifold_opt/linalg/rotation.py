@@ -137,7 +137,12 @@ _exp = differentiable(
 
 # ------------------------------------------------------------------------------------------------------------
 def _log_forward(D: Array) -> Array:
-    xp = namespace(D)
+    if type(D) is np.ndarray:
+        return _log(np, D).astype(D.dtype, copy=False)  # scalars of one float32 matrix turn double under NumPy 1
+    return _log(namespace(D), D)
+
+
+def _log(xp: Any, D: Array) -> Array:
     n = D.shape[-1]
     if n == 2:
         sine, cosine = 0.5 * (D[..., 1, 0] - D[..., 0, 1]), 1.0 + 0.5 * (D[..., 0, 0] + D[..., 1, 1])
@@ -158,7 +163,7 @@ def _log3(xp: Any, D: Array) -> Array:
         if near_pi.any():
             value = np.array(value)
             value[near_pi] = _half_turn(np, D[near_pi], v[near_pi], versine[near_pi], angle[near_pi])
-        return value.astype(D.dtype, copy=False)  # scalars of one float32 matrix turn double under NumPy 1
+        return value
     return xp.where(near_pi[..., None], _half_turn(xp, D, v, versine, angle), value)
 
 
