@@ -41,8 +41,8 @@ def scalar(value: Any) -> Any:
 def expanded(t: Any, k: int) -> Any:
     """`t` with `k` further axes behind, so that a batch of numbers multiplies a batch of arrays.
 
-    NumPy scalars become Python floats: under NumPy 1 a scalar that met a Python float is double precision, and with an axis
-    added it would turn float32 arrays into float64.
+    NumPy scalars become Python floats: under NumPy 1 a scalar that met a Python float is double precision, and with
+    an axis added it would turn float32 arrays into float64.
     """
     if type(t) is float or type(t) is int:
         return t

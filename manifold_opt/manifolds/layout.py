@@ -43,9 +43,19 @@ class Layout:
         """The length of the flat array."""
         return sum(math.prod(shape) * (2 if paired else 1) for shape, paired in zip(self.shapes, self.pairs))
 
+    @cached_property
+    def _plain(self) -> tuple[tuple[slice, tuple[int, ...] | None], ...] | None:
+        """Slices, and the shape where there is more than one axis; None where a part is in pairs."""
+        if any(self.pairs):
+            return None
+        return tuple((s, shape if len(shape) > 1 else None) for s, shape, _ in self._slices)
+
     def split(self, a: Array) -> tuple[Array, ...]:
         """The parts of flat arrays ``(*batch, size)``: views on NumPy arrays."""
         if a.ndim == 1:
+            if self._plain is not None:
+                # a short road: this is called for every argument of every operation of a product
+                return tuple([a[s] if shape is None else a[s].reshape(shape) for s, shape in self._plain])
             return tuple(
                 (_complex(a[s]) if paired else a[s]).reshape(shape) for s, shape, paired in self._slices
             )
@@ -57,6 +67,13 @@ class Layout:
 
     def join(self, parts: Any, out: Array | None = None) -> Array:
         """The flat array of these parts, whose batches broadcast against each other."""
+        if (
+            out is None
+            and len(parts) == len(self.shapes)
+            and not any(self.pairs)
+            and all(type(x) is np.ndarray and x.shape == shape for x, shape in zip(parts, self.shapes, strict=True))
+        ):
+            return np.concatenate([x.ravel() for x in parts])
         if len(parts) != len(self.shapes):
             raise ValueError(f"there are {len(self.shapes)} parts to join, but {len(parts)} were given")
         xp = namespace(*parts)

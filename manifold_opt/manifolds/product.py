@@ -211,9 +211,9 @@ class ProductManifold(Manifold):
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """The sum of the inner products of the factors."""
-        return sum(
-            self._factorwise(self._each("inner"), (self._points, self._vectors, self._vectors), (p, X, Y))
-        )
+        Xs = self.split_vector(X)
+        Ys = Xs if Y is X else self.split_vector(Y)
+        return sum([M.inner(*own) for M, *own in zip(self._parts, self.split(p), Xs, Ys, strict=True)])
 
     @log_derivative
     def distance(self, p: Array, q: Array) -> Any:

@@ -176,8 +176,10 @@ class Sphere(Manifold):
         """The unit vector along p + q; at the antipode the middle of the geodesic that `log` takes."""
         xp = namespace(p, q)
         z = p + q
-        s2 = frobenius(xp, z, z, 1)
-        return _unit(xp, xp.where((s2 == 0)[..., None], _fixed_direction(xp, p), z))
+        antipodal = frobenius(xp, z, z, 1) == 0
+        if xp is not np or np.any(antipodal):
+            z = xp.where(antipodal[..., None], _fixed_direction(xp, p), z)
+        return _unit(xp, z)
 
     # ---------------- retractions
 
