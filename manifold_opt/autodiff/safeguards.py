@@ -110,10 +110,10 @@ class _Trials:
     def at(self, h: float) -> bool:
         """Try the step h; whether by now everything agrees."""
         retract, f = self.M.get_retraction(None), self.f
-        # copied, since a user's function may use one buffer for both
-        plus, minus = (np.array(f(retract(self.p, self.X, s)), dtype=float) for s in (h, -h))
         self.calls += 2
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # these points are ours, and what overflows there is no news to the user
+            # copied, since a user's function may use one buffer for both
+            plus, minus = (np.array(f(retract(self.p, self.X, s)), dtype=float) for s in (h, -h))
             found = (plus - minus) / (2.0 * h)
             noise = NOISE * self.eps * np.maximum(np.abs(plus), np.abs(minus)) / h
             size = np.maximum(np.abs(found), np.abs(self.expected))
