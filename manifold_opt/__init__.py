@@ -43,6 +43,7 @@ _NAMES = {
         TruncatedConjugateGradientState TrustRegionsState gradient_descent levenberg_marquardt minimize_residuals
         truncated_conjugate_gradient_descent trust_regions
     """,
+    "statistics": "FitStatistics fit_statistics",
     "stepsizes": """
         AdaptiveWNGradient ArmijoLinesearch BarzilaiBorweinGuess ConstantGuess ConstantLength
         CubicBracketingLinesearch DecreasingLength DistanceOverGradients HagerZhangGuess HagerZhangLinesearch
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from .manifolds import *
     from .objectives import *
     from .solvers import *
+    from .statistics import *
     from .stepsizes import *
     from .stopping import *
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"autodiff", "objectives", "functions"},
     {"core", "stopping", "stepsizes", "directions", "decorators"},
     {"solvers"},
-    {"checks", "testing", "plots", "datasets"},
+    {"checks", "testing", "plots", "datasets", "statistics"},
     {"cli", "demo", "__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from ..objectives.evaluation import Counts, watched
@@ -82,6 +83,36 @@ class Result:
             state=inner,
             problem=problem,
         )
+
+    def statistics(self, *, absolute_sigma: bool = False, rcond: float | None = None) -> Any:
+        """`FitStatistics` of a least-squares result: errors, intervals, what is undetermined.
+
+        Parameters
+        ----------
+        absolute_sigma : bool
+            Whether the residuals are in units of their standard deviations; default: those are estimated.
+        rcond : float, optional
+            See `fit_statistics`.
+
+        Raises
+        ------
+        TypeError
+            When this is not the result of a least-squares problem.
+        """
+        # the only door that leads up, opened when asked for: importing results does not import statistics
+        room = import_module("manifold_opt.statistics")
+        return room.fit_statistics(self, absolute_sigma=absolute_sigma, rcond=rcond)
+
+    def covariance(self, *, absolute_sigma: bool = False) -> Any:
+        """Covariance of a least-squares solution in orthonormal coordinates of its tangent space, see `statistics`.
+
+        Where the data leave directions undetermined it is zero along them, and `statistics` names them.
+        """
+        return self.statistics(absolute_sigma=absolute_sigma).covariance
+
+    def report(self, *, absolute_sigma: bool = False, level: float = 0.95) -> str:
+        """A page about a least-squares fit, to be printed: `FitStatistics.report`."""
+        return str(self.statistics(absolute_sigma=absolute_sigma).report(level=level))
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {name}" for name, n in self.evaluations.items() if n)

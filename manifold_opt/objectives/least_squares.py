@@ -176,6 +176,10 @@ class LeastSquaresEvaluation(Evaluation):
             values["jacobian"] = None  # an operator holds functions; it is made again when needed
         return values
 
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        super().__setstate__(values)
+        self._losses = self._model = None  # made again from the residuals
+
 
 @dataclass(frozen=True)
 class LeastSquaresFunctions:
