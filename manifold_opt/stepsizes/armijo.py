@@ -72,6 +72,7 @@ class ArmijoLinesearch(StepSize):
     needs_descent: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_positive("initial", self.initial)
         for name in ("sufficient_decrease", "contraction"):
             value = getattr(self, name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ..core.status import Status
 
 
@@ -16,6 +18,12 @@ class StepSize:
     """Whether the cost must be finite at the start point."""
     needs_descent: ClassVar[bool] = False
     """Whether the rule is a search, which finds nothing along a direction that does not descend."""
+
+    def __post_init__(self) -> None:
+        # a scalar of NumPy is no weak one: a float64 would turn a run in single precision into one in double
+        for name, value in vars(self).items():
+            if isinstance(value, np.floating):
+                object.__setattr__(self, name, float(value))
 
     @property
     def first(self) -> float:

@@ -30,6 +30,7 @@ class ConstantLength(StepSize):
     type: str = "relative"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_positive("length", self.length)
         _check_type(self.type)
 
@@ -68,6 +69,7 @@ class DecreasingLength(StepSize):
     type: str = "relative"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_positive("length", self.length)
         check_positive("factor", self.factor)
         check_positive("shift", self.shift)
