@@ -155,6 +155,8 @@ class CostFunctions:
                 inner._gradient = e._gradient / factor
                 inner._euclidean_gradient = None if G is None else G / factor
             apply = operator(inner)
+            if inner.known("cost") and not e.known("cost"):
+                e._cost = factor * inner.cost
             if inner.known("gradient") and not e.known("gradient"):
                 G = inner._euclidean_gradient
                 e._gradient, e._euclidean_gradient = factor * inner._gradient, None if G is None else factor * G
