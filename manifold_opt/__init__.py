@@ -38,6 +38,7 @@ _NAMES = {
         ScaledObjective SoftL1 Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch
     """,
     "solvers": """
+        curve_fit
         AdachiOkunoTakeda BFGSHessian ExactModelState FiniteDifferenceHessian FixedDamping GradientDescentState
         HessianApproximation LanczosState LevenbergMarquardtState ModelSolverState Nielsen SymmetricRankOneHessian
         TruncatedConjugateGradientState TrustRegionsState gradient_descent levenberg_marquardt minimize_residuals

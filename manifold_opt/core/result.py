@@ -39,6 +39,8 @@ class Result:
     state : SolverState
         The innermost state, to look at, continue, or hand on.
     problem : Problem
+    absolute_sigma : bool
+        Whether the residuals are in units of their standard deviations: what `statistics` assumes unless told.
     """
 
     point: Any
@@ -53,6 +55,7 @@ class Result:
     record: dict[str, list[Any]] = field(default_factory=dict)
     state: Any = None
     problem: Any = None
+    absolute_sigma: bool = False
 
     @classmethod
     def of(cls, problem: Any, state: Any) -> Result:
@@ -84,13 +87,14 @@ class Result:
             problem=problem,
         )
 
-    def statistics(self, *, absolute_sigma: bool = False, rcond: float | None = None) -> Any:
+    def statistics(self, *, absolute_sigma: bool | None = None, rcond: float | None = None) -> Any:
         """`FitStatistics` of a least-squares result: errors, intervals, what is undetermined.
 
         Parameters
         ----------
-        absolute_sigma : bool
-            Whether the residuals are in units of their standard deviations; default: those are estimated.
+        absolute_sigma : bool, optional
+            Whether the residuals are in units of their standard deviations; default: what the front function was told,
+            and without a word that they are not, so that those are estimated.
         rcond : float, optional
             See `fit_statistics`.
 
@@ -101,16 +105,17 @@ class Result:
         """
         # the only door that leads up, opened when asked for: importing results does not import statistics
         room = import_module("manifold_opt.statistics")
-        return room.fit_statistics(self, absolute_sigma=absolute_sigma, rcond=rcond)
+        absolute = self.absolute_sigma if absolute_sigma is None else absolute_sigma
+        return room.fit_statistics(self, absolute_sigma=absolute, rcond=rcond)
 
-    def covariance(self, *, absolute_sigma: bool = False) -> Any:
+    def covariance(self, *, absolute_sigma: bool | None = None) -> Any:
         """Covariance of a least-squares solution in orthonormal coordinates of its tangent space, see `statistics`.
 
         Where the data leave directions undetermined it is zero along them, and `statistics` names them.
         """
         return self.statistics(absolute_sigma=absolute_sigma).covariance
 
-    def report(self, *, absolute_sigma: bool = False, level: float = 0.95) -> str:
+    def report(self, *, absolute_sigma: bool | None = None, level: float = 0.95) -> str:
         """A page about a least-squares fit, to be printed: `FitStatistics.report`."""
         return str(self.statistics(absolute_sigma=absolute_sigma).report(level=level))
 

@@ -1,5 +1,6 @@
 """One algorithm a file: method, state, front function."""
 
+from .curve_fit import curve_fit as curve_fit
 from .damping import AdachiOkunoTakeda as AdachiOkunoTakeda
 from .damping import Damping as Damping
 from .damping import FixedDamping as FixedDamping
