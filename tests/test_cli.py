@@ -92,6 +92,14 @@ def test_fit_rotation_is_the_closed_form(capsys, point_sets, rigid):
         np.testing.assert_allclose(answer["translation"], t, atol=1e-9)
 
 
+@pytest.mark.parametrize("rigid", [False, True])
+def test_points_that_need_no_motion_are_a_perfect_fit(capsys, point_sets, rigid):
+    """The run starts at the answer, where rounding is all that is left of the residual."""
+    a, _ = point_sets
+    code, out, _ = run(capsys, "fit-rotation", a, a, "--json", *(["--rigid"] if rigid else []))
+    assert code == 0 and json.loads(out)["iterations"] == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
