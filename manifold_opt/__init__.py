@@ -21,7 +21,12 @@ _NAMES = {
     "checks": "check_differential check_gradient check_hessian check_jacobian",
     "core": "Problem Result SolverState Status solve",
     "directions": """
-        AverageGradient Direction Gradient MomentumGradient Nesterov PreconditionedDirection
+        AverageGradient BFGS Broyden Coefficient ConjugateDescentCoefficient ConjugateGradientBealeRestart DFP
+        DaiYuanCoefficient Direction FletcherReevesCoefficient Gradient HagerZhangCoefficient
+        HestenesStiefelCoefficient HybridCoefficient InverseBFGS InverseBroyden InverseDFP InverseSR1
+        LiuStoreyCoefficient MomentumGradient Nesterov NeverRestart PolakRibiereCoefficient
+        PreconditionedDirection QuasiNewtonUpdate RestartCondition RestartOnNonDescent
+        RestartOnNonSufficientDescent SR1 SteepestDescentCoefficient
     """,
     "decorators": """
         At CallbackState Checkpoint CheckpointError CheckpointState DebugState EntryChange Every IfEntry ProgressState
@@ -38,11 +43,11 @@ _NAMES = {
         ScaledObjective SoftL1 Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch
     """,
     "solvers": """
-        curve_fit
-        AdachiOkunoTakeda BFGSHessian ExactModelState FiniteDifferenceHessian FixedDamping GradientDescentState
-        HessianApproximation LanczosState LevenbergMarquardtState ModelSolverState Nielsen SymmetricRankOneHessian
-        TruncatedConjugateGradientState TrustRegionsState gradient_descent levenberg_marquardt minimize_residuals
-        truncated_conjugate_gradient_descent trust_regions
+        AdachiOkunoTakeda BFGSHessian ConjugateGradientDescentState ExactModelState FiniteDifferenceHessian
+        FixedDamping GradientDescentState HessianApproximation LanczosState LevenbergMarquardtState
+        ModelSolverState Nielsen QuasiNewtonState SymmetricRankOneHessian TruncatedConjugateGradientState
+        TrustRegionsState conjugate_gradient_descent curve_fit gradient_descent levenberg_marquardt
+        minimize_residuals quasi_newton truncated_conjugate_gradient_descent trust_regions
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """

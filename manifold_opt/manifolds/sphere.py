@@ -110,6 +110,8 @@ class Sphere(Manifold):
         """The dot product."""
         if type(X) is np.ndarray and type(Y) is np.ndarray and X.ndim == 1 == Y.ndim == p.ndim:
             return float(X.dot(Y))
+        if is_numpy(p, X, Y) and p.ndim == 1 == Y.ndim:
+            return X @ Y
         value = frobenius(namespace(X, Y), X, Y, 1)
         return (
             scalar(value) if p.ndim == 1 or value.ndim else namespace(value).broadcast_to(value, p.shape[:-1])
@@ -217,12 +219,14 @@ class Sphere(Manifold):
 
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """The reflection ``X - 2 <m, X> m`` in the middle m of p and q: no division that cancels near the antipode."""
-        if is_numpy(p, X, q) and p.ndim == 1 == X.ndim == q.ndim:
+        if is_numpy(p, X, q) and p.ndim == 1 == q.ndim:
             m = p + q
-            s2 = m.dot(m)
+            s2 = float(m.dot(m))
             if s2 > 0.0:
-                m *= 2.0 * m.dot(X) / s2
-                return np.subtract(X, m, out=out)
+                if X.ndim == 1:
+                    m *= 2.0 * m.dot(X) / s2
+                    return np.subtract(X, m, out=out)
+                return np.subtract(X, (X @ m)[..., None] * ((2.0 / s2) * m), out=out)
         xp = namespace(p, X, q)
         m = self.mid_point(p, q)
         return written(X - expanded(2.0 * frobenius(xp, m, X, 1), 1) * m, out)

@@ -1,6 +1,8 @@
 """One algorithm a file: method, state, front function."""
 
 from .curve_fit import curve_fit as curve_fit
+from .conjugate_gradient_descent import ConjugateGradientDescentState as ConjugateGradientDescentState
+from .conjugate_gradient_descent import conjugate_gradient_descent as conjugate_gradient_descent
 from .damping import AdachiOkunoTakeda as AdachiOkunoTakeda
 from .damping import Damping as Damping
 from .damping import FixedDamping as FixedDamping
@@ -17,6 +19,8 @@ from .levenberg_marquardt import LevenbergMarquardtState as LevenbergMarquardtSt
 from .levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from .minimize_residuals import minimize_residuals as minimize_residuals
 from .model_solver import ModelSolverState as ModelSolverState
+from .quasi_newton import QuasiNewtonState as QuasiNewtonState
+from .quasi_newton import quasi_newton as quasi_newton
 from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientState as TruncatedConjugateGradientState
 from .truncated_conjugate_gradient_descent import (
     truncated_conjugate_gradient_descent as truncated_conjugate_gradient_descent,

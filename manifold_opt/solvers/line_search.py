@@ -39,6 +39,8 @@ class LineSearchState(SolverState):
         Machine precision of the point's numbers.
     safe_length : float
         Steps up to this length need not ask ``M.max_step``.
+    along : array
+        Direction of the last accepted step, at the point where it started.
     natural_step : float or None
         t for which the direction is scaled, to be tried first; None where the step-size rule had better guess.
     """
@@ -117,6 +119,7 @@ class LineSearchState(SolverState):
         candidate = search.search(problem, self, X, slope, length)
         if candidate is not None:
             if self.accept(candidate):
+                self.along = X
                 self.stepsize = t = search.stepsize
                 self.step_norm = t * length
                 return True

@@ -136,7 +136,7 @@ class _Search:
             if t <= c.t:
                 if c.f < line.f0:
                     raise _Found(c)
-                raise SearchEnds(Status.LINE_SEARCH_FAILED, "the longest step allowed is too high")
+                return self._bisect(line.zero, c)
             a, c = c, self.trial(t)
         return (a, c) if c.f <= self.roof or c.slope >= 0.0 else self._bisect(line.zero, c)
 

@@ -95,7 +95,8 @@ def _beyond(lo: Trial, trial: Trial) -> float:
 def _between(line: Line, lo: Trial, hi: Trial) -> float:
     """Next trial between the ends of a bracket."""
     if hi.f == math.inf:
-        return lo.t + (0.1 if lo.t == 0.0 else 0.5) * (hi.t - lo.t)
+        # In large steps at first, then so that many fit in before p + t X is p.
+        return lo.t + (0.1 if lo.t == 0.0 and line.nonfinite <= 3 else 0.5) * (hi.t - lo.t)
     if abs(hi.f - lo.f) <= line.noise:
         t = secant(lo.t, lo.slope, hi.t, hi.slope) if lo.slope * hi.slope < 0.0 else math.nan
     elif hi.slope_known:

@@ -196,7 +196,7 @@ def test_a_cost_without_decrease_ends_with_a_status(rule):
     pr = problem(Euclidean(2), lambda x: float(x @ x), lambda x: -2.0 * x)
     state = GradientDescentState(np.array([1.0, 2.0]), stepsize=rule)
     state.begin(pr)
-    state.iteration = 1  # the check of the gradient would raise before the first step
+    state.step_norm = 1.0  # before the first step the check of the gradient would raise
     state.step(pr)
     assert state.status is Status.LINE_SEARCH_FAILED
     assert state.evaluations["cost"] < 4000
