@@ -1,4 +1,4 @@
-"""Damped linear least squares: against the augmented system in NumPy, for bad conditions, deficient ranks, all kinds."""
+"""Damped linear least squares: against the augmented system in NumPy, for bad conditions, ranks and kinds of J."""
 
 from __future__ import annotations
 
