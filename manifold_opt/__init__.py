@@ -45,7 +45,7 @@ _NAMES = {
     "solvers": """
         AdachiOkunoTakeda BFGSHessian ConjugateGradientDescentState ExactModelState FiniteDifferenceHessian
         FixedDamping GradientDescentState HessianApproximation LanczosState LevenbergMarquardtState
-        ModelSolverState Nielsen QuasiNewtonState SymmetricRankOneHessian TruncatedConjugateGradientState
+        ModelSolverState More Nielsen QuasiNewtonState SymmetricRankOneHessian TruncatedConjugateGradientState
         TrustRegionsState conjugate_gradient_descent curve_fit gradient_descent levenberg_marquardt
         minimize_residuals quasi_newton truncated_conjugate_gradient_descent trust_regions
     """,

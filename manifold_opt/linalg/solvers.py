@@ -5,7 +5,8 @@ A linear solver is a frozen value; ``bind()`` makes the run-time object that kee
 * ``factor(J)``: take a new matrix (an array, a SciPy sparse matrix, or a linear operator);
 * ``column_norms()``: Euclidean norms of the columns of J, for scaling;
 * ``projected_norm(r)``: norm of the projection of r onto the range of J;
-* ``solve(r, lam, scale)``: ``(s, J s)``, with D = diag(scale), or the identity for None.
+* ``solve(r, lam, scale)``: ``(s, J s)``, with D = diag(scale), or the identity for None;
+* ``reduced(r)``, where it has one: a small matrix R and c with |c + R s|^2 = |r + J s|^2 up to a constant.
 
 `DenseQR` never forms J'J, whose condition number is the square of that of J: a step for another lam costs a
 factorization of 2d rows only. `NormalEquations` does form it; it is for comparison, for methods defined by it, and
@@ -86,6 +87,15 @@ class _BoundQR:
             U, w, _ = np.linalg.svd(_with_unit_columns(T[:, :-1], self.column_norms())[0], full_matrices=False)
             c = U[:, w > max(self._J.shape) * self._eps * w[0]].T @ c
         return math.sqrt(c.dot(c))
+
+    def reduced(self, r: Any) -> tuple[Any, Any]:
+        """R of at most d rows and c with |c + R s|^2 = |r + J s|^2 up to a constant."""
+        T = self._triangle(r)
+        return T[:, :-1], T[:, -1]
+
+    def reduced_last(self) -> tuple[Any, Any]:
+        """The same for the residual that was given last."""
+        return self.reduced(self._r)
 
     def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
         """Minimizer s of |r + J s|^2 + lam |D s|^2, and J s."""

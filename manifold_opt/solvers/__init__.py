@@ -1,8 +1,8 @@
 """One algorithm a file: method, state, front function."""
 
-from .curve_fit import curve_fit as curve_fit
 from .conjugate_gradient_descent import ConjugateGradientDescentState as ConjugateGradientDescentState
 from .conjugate_gradient_descent import conjugate_gradient_descent as conjugate_gradient_descent
+from .curve_fit import curve_fit as curve_fit
 from .damping import AdachiOkunoTakeda as AdachiOkunoTakeda
 from .damping import Damping as Damping
 from .damping import FixedDamping as FixedDamping
@@ -25,5 +25,6 @@ from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientStat
 from .truncated_conjugate_gradient_descent import (
     truncated_conjugate_gradient_descent as truncated_conjugate_gradient_descent,
 )
+from .trust_region_steps import More as More
 from .trust_regions import TrustRegionsState as TrustRegionsState
 from .trust_regions import trust_regions as trust_regions

@@ -1,8 +1,10 @@
 r"""Damping policies of Levenberg-Marquardt: the parameter lam in |r + J s|^2 + lam |D s|^2, the scaling D, and what
 makes a step good enough.
 
-Each policy is a frozen value; bound to a run it offers ``renew(column_norms)`` at every new Jacobian, ``lam(cost)``,
-``scale``, and ``judge(trial)``, which answers whether the step is taken and adapts lam.
+Each policy is a frozen value; bound to a run it offers ``renew(column_norms)`` at every new Jacobian, ``step(solver,
+evaluation)``, and ``judge(trial)``, which answers whether the step is taken and adapts lam. Most policies need no more
+than ``lam(cost)`` and ``scale``, from which the default ``step`` is made; those of trust regions, which choose the
+length of a step and not its lam, are in `manifold_opt.solvers.trust_region_steps`.
 
 References
 ----------
@@ -20,28 +22,28 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from .coordinates import coordinate_blocks
+from .least_squares_state import Trial
 
-class Trial(NamedTuple):
-    """What is known about a step s before it is judged.
+
+class Step(NamedTuple):
+    """A step to be tried.
 
     Attributes
     ----------
-    actual : float
-        Decrease of the cost f = 1/2 |r|^2; NaN or -inf where the candidate is not finite.
-    linear : float
-        |J s|^2.
+    s : array of shape (dim,)
+        Coordinates of the step.
+    Js : array of shape (m,)
+    lam : float
+        The damping it belongs to.
     regularization : float
-        lam |D s|^2.
+        What the model promises beyond 1/2 |J s|^2, see `Trial`.
     """
 
-    actual: float
-    linear: float
+    s: Any
+    Js: Any
+    lam: float
     regularization: float
-
-    @property
-    def predicted(self) -> float:
-        """Decrease of the model 1/2 |r + J s|^2; no cancellation, since (J'J + lam D^2) s = -J'r."""
-        return 0.5 * self.linear + self.regularization
 
 
 class Damping:
@@ -84,23 +86,70 @@ class BoundDamping:
         """Damping of the next step from a point of this cost."""
         return self.value
 
+    def step(self, solver: Any, e: Any) -> Step:
+        """Next step from an evaluation, whose Jacobian the linear solver holds."""
+        lam, scale = self.lam(e.cost), self.scale
+        s, Js = solver.solve(e.model_residuals, lam, scale)
+        Ds = s if scale is None else scale * s
+        return Step(s, Js, lam, lam * float(Ds.dot(Ds)))
+
     def judge(self, trial: Trial) -> bool:
         """Whether to take the step; adapts the damping."""
         raise NotImplementedError
 
     def grow(self) -> None:
-        """Raise the damping after a linear system that could not be solved."""
+        """Shorten the next step after a candidate whose residual is not finite."""
         self.judge(Trial(-math.inf, 1.0, 1.0))
 
+    def unsolvable(self) -> None:
+        """Raise the damping after a linear system that could not be solved; beyond 1e32 the run ends."""
+        self.grow()
 
-def _check(rule: Any, name: str, holds: bool, must: str) -> None:
+
+def check_field(rule: Any, name: str, holds: bool, must: str) -> None:
+    """Raise ValueError unless a field's value holds."""
     if not holds:
         raise ValueError(f"`{name}` must be {must}; got {getattr(rule, name)!r}.")
 
 
+SCALINGS = ("columns", "marquardt", "blocks", None)
+
+
+def check_scaling(rule: Any) -> None:
+    """Raise ValueError unless the field ``scaling`` is one of `SCALINGS`."""
+    check_field(rule, "scaling", rule.scaling in SCALINGS, "'columns', 'marquardt', 'blocks' or None")
+
+
+def new_scale(scaling: str | None, old: Any, norms: Any, M: Any) -> Any:
+    """Diagonal of D for a new Jacobian.
+
+    Parameters
+    ----------
+    scaling : {"columns", "marquardt", "blocks", None}
+    old : array or None
+        The last one; None at the start.
+    norms : array
+        Norms of the columns of J.
+    M : Manifold
+        Its factors are the blocks.
+    """
+    if scaling is None:  # without D, lam has the units of J'J
+        return np.full_like(norms, norms.max() or 1.0) if old is None else old
+    if scaling == "blocks":
+        blocks = coordinate_blocks(M)
+        squares = np.bincount(blocks, norms * norms) / np.bincount(blocks)
+        norms = np.sqrt(squares)[blocks].astype(norms.dtype)
+    if old is None:
+        # a column that is zero at first gets the scale of the largest one
+        return np.where(norms > 0.0, norms, norms.max() or 1.0)
+    if scaling == "marquardt":
+        return np.where(norms > 0.0, norms, old)
+    return np.maximum(old, norms)
+
+
 @dataclass(frozen=True)
 class Nielsen(Damping):
-    """Damping that follows the gain ratio smoothly, with the scaling of Moré; the default.
+    """Damping that follows the gain ratio smoothly, with the scaling of Moré.
 
     A good step divides lam by up to 3, a bad one multiplies it by 2, 4, 8, ...
 
@@ -110,8 +159,10 @@ class Nielsen(Damping):
         First lam, relative to the scaled columns of J.
     acceptance : float
         Gain ratio from which on a step is taken.
-    scaling : {"columns", None}
-        D: running maximum of the norms of the columns of J, or the identity.
+    scaling : {"columns", "marquardt", "blocks", None}
+        D: running maximum of the norms of the columns of J, those norms as they are, running maximum of their mean
+        (root of the mean square) over each factor of a product or power, or the identity. ``"blocks"`` does not depend
+        on the choice of bases in the tangent spaces.
     """
 
     guarded: ClassVar[bool] = True
@@ -121,32 +172,24 @@ class Nielsen(Damping):
     scaling: str | None = "columns"
 
     def __post_init__(self) -> None:
-        _check(self, "tau", 0.0 < self.tau < math.inf, "positive and finite")
-        _check(self, "acceptance", 0.0 <= self.acceptance < 1.0, "at least 0 and below 1")
-        _check(self, "scaling", self.scaling in ("columns", None), "'columns' or None")
+        check_field(self, "tau", 0.0 < self.tau < math.inf, "positive and finite")
+        check_field(self, "acceptance", 0.0 <= self.acceptance < 1.0, "at least 0 and below 1")
+        check_scaling(self)
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
         """Run-time object."""
-        return _BoundNielsen(self, self.tau) if previous is None else previous
+        return _BoundNielsen(self, self.tau, problem.manifold) if previous is None else previous
 
 
 class _BoundNielsen(BoundDamping):
-    __slots__ = ("factor",)
+    __slots__ = ("factor", "manifold")
 
-    def __init__(self, rule: Nielsen, value: float) -> None:
+    def __init__(self, rule: Nielsen, value: float, M: Any) -> None:
         super().__init__(rule, value)
-        self.factor = 2.0
+        self.factor, self.manifold = 2.0, M
 
     def renew(self, column_norms: Any) -> None:
-        if self.rule.scaling is None:
-            if self.scale is None:  # without D, lam has the units of J'J
-                self.scale = np.full_like(column_norms, column_norms.max() or 1.0)
-            return
-        if self.scale is None:
-            # a column that is zero at first gets the scale of the largest one
-            self.scale = np.where(column_norms > 0.0, column_norms, column_norms.max() or 1.0)
-        else:
-            self.scale = np.maximum(self.scale, column_norms)
+        self.scale = new_scale(self.rule.scaling, self.scale, column_norms, self.manifold)
 
     def judge(self, trial: Trial) -> bool:
         ratio = trial.actual / trial.predicted if trial.predicted > 0.0 else -1.0
@@ -184,9 +227,9 @@ class AdachiOkunoTakeda(Damping):
     expect_zero_residual: bool = False
 
     def __post_init__(self) -> None:
-        _check(self, "eta", 0.0 < self.eta < 1.0, "between 0 and 1, both excluded")
-        _check(self, "beta", 1.0 < self.beta < math.inf, "greater than 1")
-        _check(self, "damping_min", 0.0 < self.damping_min < math.inf, "positive")
+        check_field(self, "eta", 0.0 < self.eta < 1.0, "between 0 and 1, both excluded")
+        check_field(self, "beta", 1.0 < self.beta < math.inf, "greater than 1")
+        check_field(self, "damping_min", 0.0 < self.damping_min < math.inf, "positive")
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
         """Run-time object."""
@@ -228,8 +271,8 @@ class FixedDamping(Damping):
     multiplier: float = 10.0
 
     def __post_init__(self) -> None:
-        _check(self, "regularizer", 0.0 <= self.regularizer < math.inf, "at least 0 and finite")
-        _check(self, "multiplier", 1.0 <= self.multiplier < math.inf, "at least 1 and finite")
+        check_field(self, "regularizer", 0.0 <= self.regularizer < math.inf, "at least 0 and finite")
+        check_field(self, "multiplier", 1.0 <= self.multiplier < math.inf, "at least 1 and finite")
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
         """Run-time object."""

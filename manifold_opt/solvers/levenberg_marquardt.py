@@ -5,15 +5,12 @@ At p the residual along a tangent vector with orthonormal coordinates s is about
     |r + J s|^2 + lam |D s|^2,
 
 p moves to retract(p, s), and the decrease of f compared with the one promised by the model decides whether to stay
-there and how lam changes (see `manifold_opt.solvers.damping`). For a small lam this is Gauss-Newton's step, for a
+there and how lam, or the radius that it comes from, changes (see `manifold_opt.solvers.damping` and
+`manifold_opt.solvers.trust_region_steps`). For a small lam this is Gauss-Newton's step, for a
 large one a short step of steepest descent.
 
-The linear problem is solved by factorizing J, not J'J; one factorization serves all lam at a point, and a rejected
-step costs one residual and no Jacobian.
-
-Close to a solution the decrease drowns in the rounding of f while the gradient still tells right from wrong. There a
-step is judged by the relative offset |P r| / |r| instead, P the projection onto the range of J: this is what the last
-digits of ill-conditioned fits come from.
+Bounds are kept by projection: coordinates on a bound that the gradient pushes outward stay, the others move, and what
+leaves the box is cut off.
 
 References
 ----------
@@ -21,6 +18,10 @@ References
 .. [2] R. Peeters, On a Riemannian version of the Levenberg-Marquardt algorithm, VU Amsterdam 1993.
 .. [3] S. Adachi, T. Okuno, A. Takeda, arXiv 2210.00253.
 .. [4] K. Madsen, H. B. Nielsen, O. Tingleff, Methods for Non-Linear Least Squares Problems, DTU 2004, section 3.2.
+.. [5] M. K. Transtrum, J. P. Sethna, Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares
+   minimization, arXiv 1201.5885 (geodesic acceleration).
+.. [6] A. R. Conn, N. I. M. Gould, Ph. L. Toint, Trust-Region Methods, SIAM 2000, algorithm 10.1.2 (non-monotone steps).
+.. [7] C. Kanzow, N. Yamashita, M. Fukushima, J. Comput. Appl. Math. 172 (2004), 375-397 (projection).
 """
 
 from __future__ import annotations
@@ -32,28 +33,22 @@ import numpy as np
 
 from ..core.front import Common, least_squares_objective, run
 from ..core.result import Result
-from ..core.state import SolverState
 from ..core.status import Status
-from ..linalg.solvers import DenseQR
-from ..stopping import (
-    StopAfterIteration,
-    StopWhenDecreaseUnresolvable,
-    StopWhenRelativeOffsetLess,
-    StopWhenResidualAtRounding,
-)
-from .damping import AdachiOkunoTakeda, Damping, Nielsen, Trial
+from .box import Box, box_of
+from .damping import AdachiOkunoTakeda, Damping, Step
+from .least_squares_state import LeastSquaresState, Trial, decrease
+from .trust_region_steps import More
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 # a scaled damping beyond this moves the point by less than any rounding
 _LARGEST_DAMPING = 1e32
-_MAX_NONFINITE = 30
-# relative decreases of the cost below this many eps are taken for rounding
-_ROUNDING = 100.0
+# |h delta| for the difference that the acceleration is made of, relative to the step; section 2.3 of [5]
+_BEND = 0.1
 
 
-class LevenbergMarquardtState(SolverState):
+class LevenbergMarquardtState(LeastSquaresState):
     """State of `levenberg_marquardt`.
 
     Parameters
@@ -61,26 +56,22 @@ class LevenbergMarquardtState(SolverState):
     p0 : array
         Start point; copied.
     damping : Damping, optional
-        Default ``Nielsen()``.
+        Default ``More()``.
     eta, beta, damping_min, expect_zero_residual : optional
         Parameters of `AdachiOkunoTakeda`; giving one of them chooses that policy.
-    linear_solver : optional
-        Default ``DenseQR()``.
-    retraction : str or callable, optional
-        Default the manifold's.
-    residuals, jacobian : array, optional
-        Buffers for an in-place residual and Jacobian, of shapes ``(m,)`` and ``(m, dim)``.
-    stopping : StoppingCriterion, optional
-        Default: 500 iterations, or one of the scale-free tests of convergence.
+    bounds : optional
+        Of flat coordinates, see `manifold_opt.solvers.box.box_of`.
+    geodesic_acceleration : float, optional
+        Largest ratio of the second-order part of a step to the first; 0.75 is usual. Default: no acceleration.
+    nonmonotone : int
+        How many steps in a row may increase the cost; default 0.
+    linear_solver, retraction, residuals, jacobian, stopping : optional
+        See `LeastSquaresState`.
 
     Attributes
     ----------
-    last_step_successful : bool
-        Whether the last step was taken.
     damping : float
         The policy's current number.
-    residuals, jacobian : array
-        At the current point.
 
     Raises
     ------
@@ -88,7 +79,7 @@ class LevenbergMarquardtState(SolverState):
         When a parameter of the damping is outside its interval, or both ``damping`` and parameters are given.
     """
 
-    transient: ClassVar[tuple[str, ...]] = ("retract", "_damping", "_solver", "_factored", "_norms", "_offset")
+    transient: ClassVar[tuple[str, ...]] = (*LeastSquaresState.transient, "_damping", "_box")
 
     def __init__(
         self,
@@ -99,37 +90,38 @@ class LevenbergMarquardtState(SolverState):
         beta: float | None = None,
         damping_min: float | None = None,
         expect_zero_residual: bool | None = None,
+        bounds: Any = None,
+        geodesic_acceleration: float | None = None,
+        nonmonotone: int = 0,
         linear_solver: Any = None,
         retraction: Any = None,
         residuals: Any = None,
         jacobian: Any = None,
         stopping: Any = None,
     ) -> None:
-        super().__init__(p0, stopping=stopping)
+        super().__init__(
+            p0,
+            linear_solver=linear_solver,
+            retraction=retraction,
+            residuals=residuals,
+            jacobian=jacobian,
+            stopping=stopping,
+        )
         self.damping_rule = _policy(
             damping, eta=eta, beta=beta, damping_min=damping_min, expect_zero_residual=expect_zero_residual
         )
-        self.linear_solver = DenseQR() if linear_solver is None else linear_solver
-        self.retraction = retraction
-        self._buffers = residuals, jacobian
-
-    @classmethod
-    def default_stopping(cls) -> Any:
-        """500 iterations or one of the scale-free tests of convergence."""
-        return (
-            StopAfterIteration(500)
-            | StopWhenRelativeOffsetLess(1e-9)
-            | StopWhenDecreaseUnresolvable()
-            | StopWhenResidualAtRounding()
-        )
+        if geodesic_acceleration is not None and not geodesic_acceleration > 0.0:
+            raise ValueError(f"`geodesic_acceleration` must be positive or None; got {geodesic_acceleration!r}.")
+        if not nonmonotone >= 0:
+            raise ValueError(f"`nonmonotone` must be a number of steps, at least 0; got {nonmonotone!r}.")
+        self.bounds = bounds
+        self.geodesic_acceleration = geodesic_acceleration
+        self.nonmonotone = int(nonmonotone)
 
     def _clear(self) -> None:
         super()._clear()
-        self.last_step_successful = True
-        self.first_residual_norm = math.nan
-        self.nonfinite_trials = 0
-        self._factored: Any = None
-        self._offset: float | None = None
+        self._reference: Reference | None = None
+        self._best: Any = None
 
     # what can be read
 
@@ -137,223 +129,222 @@ class LevenbergMarquardtState(SolverState):
     def damping(self) -> float:
         """Current number of the damping policy."""
         _, bound = self._bounds.get("damping", (None, None))
-        return math.nan if bound is None else bound.value
+        return math.nan if bound is None else float(bound.value)
 
     @property
-    def residuals(self) -> Any:
-        """Residuals at the current point."""
-        return self.evaluation.residuals
-
-    @property
-    def jacobian(self) -> Any:
-        """Jacobian at the current point, in orthonormal coordinates."""
-        return self.evaluation.jacobian
-
-    @property
-    def residual_norm(self) -> float:
-        """|r| at the current point; sqrt(2 f) with a loss."""
-        return math.sqrt(2.0 * self.evaluation.cost)
-
-    @property
-    def relative_offset(self) -> float:
-        """|P r| / |r| with P the projection onto the range of J: 0 at a stationary point, at most 1."""
-        solver = self._solver_here()
-        if self._offset is None:
-            norm = self.residual_norm
-            self._offset = solver.projected_norm(self.evaluation.model_residuals) / norm if norm > 0.0 else 0.0
-        return self._offset
-
-    @property
-    def residual_rounding(self) -> float:
-        """Size of the residuals that the rounding of the point explains, an estimate."""
-        e = self.evaluation
-        norms, size = self._column_norms(), np.abs(e.point)
-        bound = 4.0 * self.eps * math.sqrt(norms.dot(norms) * float(np.vdot(size, size)))
-        if self.residual_norm <= bound:
-            # column by column, so that a large variable does not stand for the small ones
-            M = e.functions.manifold
-            basis = np.abs(M.embed_vector(e.point, M.get_basis(e.point)))
-            bound = (
-                4.0
-                * self.eps
-                * float(np.linalg.norm(norms * np.tensordot(basis, np.abs(M.embed_point(e.point)), size.ndim)))
-            )
-        return max(bound, self.eps**2 * self.first_residual_norm)
+    def trust_region_radius(self) -> float:
+        """Current radius of a policy that has one, in the norm of D; NaN for the others and before the first step."""
+        _, bound = self._bounds.get("damping", (None, None))
+        radius = getattr(bound, "radius", None)
+        return math.nan if radius is None else float(radius)
 
     # the algorithm
 
     def begin(self, problem: Any) -> None:
-        """Hand the buffers to the objective, then begin."""
-        self.eps = float(np.finfo(self.point.dtype).eps)
-        self._solver = self.linear_solver.bind()
-        self._factored = None
+        """Resolve the bounds, then begin."""
+        self._box: Box | None = box_of(problem.manifold, self.bounds)
+        if self._box is not None and self.evaluation is None:
+            self._box.check(self._start)
         super().begin(problem)
-
-    def initialize(self, problem: Any, evaluation: Any) -> None:
-        """Evaluate residuals and Jacobian at the start."""
-        evaluation.functions.offer(*self._buffers)
-        super().initialize(problem, evaluation)
-        self.first_residual_norm = math.sqrt(2.0 * evaluation.cost)
-        if self.status is Status.RUNNING and evaluation.gradient_norm == 0.0 and evaluation.cost > 0.0:
-            check_given_jacobian(problem, self, evaluation)
-        if evaluation.functions.robust is not None and not evaluation.weights.any():
-            self.fail(
-                Status.FALSE_CONVERGENCE,
-                "every residual is an outlier to the loss at the start point, so that nothing pulls: start closer, or "
-                "enlarge the scale of the loss.",
-            )
 
     def attach(self, problem: Any) -> None:
         """Resolve the retraction and bind the damping."""
-        self.retract = problem.manifold.get_retraction(self.retraction)
+        super().attach(problem)
         self._damping = self.bound("damping", self.damping_rule, problem)
 
-    def needs_finite(self, evaluation: Any) -> str:
-        """Residuals and Jacobian must be finite."""
-        if not math.isfinite(evaluation.cost):
-            return "the residual is not finite"
-        return "" if math.isfinite(evaluation.gradient_norm) else "the Jacobian is not finite"
+    def renew(self, column_norms: Any) -> None:
+        """Hand the norms to the policy."""
+        self._damping.renew(column_norms)
+
+    def model_jacobian(self, e: Any) -> Any:
+        """Matrix of the model; the columns of coordinates that must not move are zero."""
+        if self._box is None:
+            return e.model_jacobian
+        from ..linalg.solvers import dense
+
+        return np.where(self._box.blocked(e.point, e.gradient_coordinates), 0.0, dense(e.model_jacobian))
+
+    def should_stop(self, problem: Any) -> bool:
+        """Whether the run is over; a non-monotone one returns to its best point then."""
+        stop = super().should_stop(problem)
+        if stop and self._best is not None and self._best.cost < self.evaluation.cost:
+            self.evaluation, self._factored = self._best, None
+        return stop
 
     def advance(self, problem: Any) -> None:
         """Solve for a step, try it, judge it."""
-        e, damping, solver = self.evaluation, self._damping, self._solver_here()
-        lam, scale = damping.lam(e.cost), damping.scale
+        e, damping, solver = self.evaluation, self._damping, self.solver_here()
         try:
-            s, Js = solver.solve(e.model_residuals, lam, scale)
+            step = damping.step(solver, e)
         except np.linalg.LinAlgError as error:
             return self._unsolved(error)
-        p = e.point
-        X = problem.manifold.get_vector(p, s)
-        candidate = problem.evaluate(self.retract(p, X), self.evaluations)
-        Ds = s if scale is None else scale * s
-        trial = Trial(_decrease(e, candidate), float(Js.dot(Js)), lam * float(Ds.dot(Ds)))
+        if self.geodesic_acceleration is not None:
+            step = self._accelerated(problem, step)
+        p, s = e.point, step.s
+        q = self.retract(p, problem.manifold.get_vector(p, s))
+        if self._box is not None:
+            q, step = self._cut(q, step)
+            s = step.s
+        candidate = problem.evaluate(q, self.evaluations)
+        trial = Trial(decrease(e, candidate), float(step.Js.dot(step.Js)), step.regularization)
         length = math.sqrt(s.dot(s))
+        self.actual_decrease, self.predicted_decrease, self.trial_length = trial.actual, trial.predicted, length
         if not math.isfinite(candidate.cost):
-            return self._not_finite(trial)
+            return self._not_finite()
         if trial.actual != 0.0:  # a step too short to move the point says nothing about the function
             self.nonfinite_trials = 0
-        if damping.judge(trial) or (damping.rule.guarded and self._improves_gradient(candidate)):
-            self._take(candidate, length)
-        else:
-            self._reject(problem, candidate, length, trial)
-
-    def _take(self, candidate: Any, length: float) -> None:
-        old = self.evaluation
-        self.last_step_successful = True
-        if self.accept(candidate):
-            self.stepsize, self.step_norm = 1.0, length
-            old.release()
-
-    def _improves_gradient(self, candidate: Any) -> bool:
-        """Judge a step by the relative offset where the cost cannot tell."""
-        e, offset = self.evaluation, self.relative_offset
-        if offset**2 > _ROUNDING * self.eps or candidate.cost > e.cost * (1.0 + _ROUNDING * self.eps):
-            return False
-        if not math.isfinite(candidate.gradient_norm):
-            return False
-        solver = self.linear_solver.bind()
-        solver.factor(candidate.model_jacobian)
-        return solver.projected_norm(candidate.model_residuals) < 0.9 * offset * math.sqrt(2.0 * candidate.cost)
-
-    def _reject(self, problem: Any, candidate: Any, length: float, trial: Trial) -> None:
-        self.last_step_successful = False
-        candidate.release()
-        p = self.evaluation.point
-        if self._damping.rule.endless:
-            return
-        # entry by entry, so that a large variable does not stand for the small ones
-        small = length <= 4.0 * self.eps * math.sqrt(abs(np.vdot(p, p))) and bool(
-            np.all(np.abs(candidate.point - p) <= 4.0 * self.eps * np.abs(p))
-        )
-        if not small and self._damping.value <= _LARGEST_DAMPING:
-            return
         if self.nonfinite_trials:
             return self.fail(
                 Status.BAD_FUNCTION,
                 f"the residual was not finite at {self.nonfinite_trials} trial points in a row, at steps down to the "
                 "rounding of the point.",
             )
-        cost = self.evaluation.cost
-        undamped = self.relative_offset**2 * cost
-        if trial.predicted >= 0.5 * undamped or undamped <= _ROUNDING * self.eps * cost:
-            self.fail(Status.CONVERGED, f"The step of length {length:.1e} is below the rounding of the point.")
+        if damping.judge(trial if self.nonmonotone == 0 else self._forgiving(trial, candidate)) or (
+            damping.rule.guarded and self.improves_gradient(candidate)
+        ):
+            if self._reference is not None:
+                self._reference.accept(candidate.cost, trial.predicted)
+            self.take(candidate, length)
+            if self._best is not None and self.evaluation.cost < self._best.cost:
+                self._best = self.evaluation
         else:
-            message = (
-                f"No step decreases the cost, down to a length of {length:.1e}, although the model promises "
-                f"{undamped:.1e}."
-            )
-            self.fail(Status.STALLED, message + check_given_jacobian(problem, self, self.evaluation))
+            self._reject(problem, candidate, length, trial)
 
-    def _not_finite(self, trial: Trial) -> None:
+    def leave(self, old: Any) -> None:
+        """Give back the memory of a point that was left, unless it is the best so far."""
+        if old is not self._best:
+            old.release()
+
+    def _forgiving(self, trial: Trial, candidate: Any) -> Trial:
+        """The trial as seen from a reference point of the past, where that is higher."""
+        if self._reference is None:
+            self._reference = Reference(self.evaluation.cost, self.nonmonotone)
+            self._best = self.evaluation
+        return trial._replace(actual=self._reference.decrease(trial, candidate.cost))
+
+    def _cut(self, q: Any, step: Step) -> tuple[Any, Step]:
+        """The trial point inside the bounds, and the step that leads there."""
+        e, box = self.evaluation, self._box
+        inside = box.clipped(q)  # type: ignore[union-attr]  # there is a box
+        move = inside.reshape(-1)[box.entries] - e.point.reshape(-1)[box.entries]  # type: ignore[union-attr]
+        s = step.s.copy()
+        s[box.coordinates] = move  # type: ignore[union-attr]
+        if np.array_equal(inside, q):
+            return q, step
+        Js = e.model_jacobian.dot(s)
+        promised = -float(e.model_residuals.dot(Js)) - 0.5 * float(Js.dot(Js))
+        return inside, Step(s, Js, step.lam, promised - 0.5 * float(Js.dot(Js)))
+
+    def _accelerated(self, problem: Any, step: Step) -> Step:
+        """The step with half its second-order correction, where that is small enough: section 2 of [5]."""
+        e, M, h = self.evaluation, problem.manifold, _BEND
+        p, s = e.point, step.s
+        there = problem.evaluate(self.retract(p, M.get_vector(p, h * s)), self.evaluations)
+        bend = (2.0 / h) * ((there.residuals - e.residuals) / h - e.jacobian.dot(s))
+        there.release()
+        if e.functions.robust is not None:
+            bend = bend * e.functions.robust.expand(e.weights)
+        g = e.jacobian.T @ bend
+        correction = _regularized(self._solver, g, step.lam, self._damping.scale)
+        if correction is None or not np.isfinite(correction).all():
+            return step
+        scale = self._damping.scale
+        first, second = (s, correction) if scale is None else (scale * s, scale * correction)
+        ratio = 2.0 * math.sqrt(second.dot(second) / first.dot(first)) if first.any() else math.inf
+        if not ratio <= self.geodesic_acceleration:  # type: ignore[operator]  # the caller looked
+            return step
+        return step._replace(s=s + 0.5 * correction)
+
+    def _reject(self, problem: Any, candidate: Any, length: float, trial: Trial) -> None:
         self.last_step_successful = False
+        candidate.release()
+        if self._damping.rule.endless:
+            return
+        if self.is_below_rounding(candidate, length) or self._damping.value > _LARGEST_DAMPING:
+            self.end_without_step(problem, length, trial.predicted)
+
+    def _not_finite(self) -> None:
         self._damping.grow()
-        self.nonfinite_trials += 1
-        if self.nonfinite_trials == _MAX_NONFINITE and not self._damping.rule.endless:
-            self.fail(Status.BAD_FUNCTION, f"the residual was not finite at {_MAX_NONFINITE} trial points in a row.")
+        if self._damping.rule.endless:
+            self.last_step_successful = False
+        else:
+            self.count_nonfinite()
 
     def _unsolved(self, error: Exception) -> None:
         self.last_step_successful = False
-        self._damping.grow()
+        self._damping.unsolvable()
         if self._damping.value > _LARGEST_DAMPING and not self._damping.rule.endless:
             self.fail(Status.LINEAR_SOLVE_FAILED, f"the linear system could not be solved with any damping: {error}.")
 
-    def _solver_here(self) -> Any:
-        """The linear solver, holding the Jacobian of the current point."""
-        e = self.evaluation
-        if self._factored is not e:
-            self._solver.factor(e.model_jacobian)
-            self._norms = self._solver.column_norms()
-            self._damping.renew(self._norms)
-            self._factored, self._offset = e, None
-        return self._solver
 
-    def _column_norms(self) -> Any:
-        self._solver_here()
-        return self._norms
+class Reference:
+    """The cost that a non-monotone method compares a candidate with: the highest since a while.
+
+    Parameters
+    ----------
+    cost : float
+        At the start.
+    most : int
+        How many steps without a new minimum may pass before the reference comes down.
+    """
+
+    __slots__ = ("candidate", "candidate_promised", "cost", "least", "most", "promised", "since")
+
+    def __init__(self, cost: float, most: int) -> None:
+        self.most, self.since = most, 0
+        self.least = self.cost = self.candidate = cost
+        self.promised = self.candidate_promised = 0.0
+
+    def decrease(self, trial: Trial, cost: float) -> float:
+        """Decrease relative to the reference, scaled to what this step alone promises; the plain one if larger."""
+        predicted = trial.predicted
+        if not predicted > 0.0:
+            return trial.actual
+        return max(trial.actual, (self.cost - cost) / (self.promised + predicted) * predicted)
+
+    def accept(self, cost: float, predicted: float) -> None:
+        """Take note of an accepted step."""
+        self.promised += predicted
+        self.candidate_promised += predicted
+        if cost < self.least:
+            self.least = self.candidate = cost
+            self.since, self.candidate_promised = 0, 0.0
+            return
+        self.since += 1
+        if cost > self.candidate:
+            self.candidate, self.candidate_promised = cost, 0.0
+        if self.since == self.most:
+            self.cost, self.promised = self.candidate, self.candidate_promised
+            self.since = 0
 
 
-def _decrease(e: Any, candidate: Any) -> float:
-    """f(e) - f(candidate), from the factors of the difference of squares where the difference of costs cancels."""
-    decrease = e.cost - candidate.cost
-    if abs(decrease) > 1e-3 * e.cost:
-        return decrease
-    if e.functions.robust is not None:
-        return 0.5 * float(np.sum(e.losses[0] - candidate.losses[0]))
-    r, q = e.residuals, candidate.residuals
-    return 0.5 * float((r - q).dot(r + q))
+def _regularized(solver: Any, g: Any, lam: float, scale: Any) -> Any:
+    """Solution x of (J'J + lam D^2) x = -g by the triangle of the last step; None where that is singular."""
+    if not hasattr(solver, "reduced"):
+        return None
+    R, _ = solver.reduced_last()
+    d = R.shape[1]
+    D = np.full(d, math.sqrt(lam)) if scale is None else math.sqrt(lam) * scale
+    T: Any = np.linalg.qr(np.vstack([R, np.diag(D)]), mode="r")
+    if not np.abs(T.diagonal()).min() > d * np.finfo(T.dtype).eps * np.abs(T.diagonal()).max():
+        return None
+    y = np.linalg.solve(T.T, -g)
+    return np.linalg.solve(T, y)
 
 
 def _policy(damping: Damping | None, **parameters: Any) -> Damping:
     """The damping given, or the one that the parameters belong to."""
     given = {name: value for name, value in parameters.items() if value is not None}
     if damping is None:
-        return AdachiOkunoTakeda(**given) if given else Nielsen()
+        return AdachiOkunoTakeda(**given) if given else More()
     if not isinstance(damping, Damping):
-        raise TypeError(f"`damping` must be a damping policy such as Nielsen(); got {damping!r}.")
+        raise TypeError(f"`damping` must be a damping policy such as More(); got {damping!r}.")
     if given:
         raise ValueError(
             f"{', '.join(given)} belong to AdachiOkunoTakeda(...), which they choose by themselves: give either "
             "`damping` or these."
         )
     return damping
-
-
-def check_given_jacobian(problem: Any, state: SolverState, e: Any) -> str:
-    """Compare a user's Jacobian with one difference of the residual: raise before the first step is taken, else say."""
-    from ..autodiff import WrongDerivative, check_residual_jacobian
-
-    functions = e.functions
-    if not functions.given_jacobian or functions.residual is None:
-        return ""
-    try:
-        state.evaluations["check"] += check_residual_jacobian(
-            functions.residual, lambda p: functions.jacobian(p)[1], problem.manifold, e.point, given=True
-        )
-    except WrongDerivative as error:
-        if not math.isfinite(state.step_norm):
-            raise
-        return f" {error}"
-    return ""
 
 
 def levenberg_marquardt(
@@ -373,6 +364,9 @@ def levenberg_marquardt(
     beta: float | None = None,
     damping_min: float | None = None,
     expect_zero_residual: bool | None = None,
+    bounds: Any = None,
+    geodesic_acceleration: float | None = None,
+    nonmonotone: int = 0,
     linear_solver: Any = None,
     retraction: Any = None,
     initial_residuals: Any = None,
@@ -403,10 +397,17 @@ def levenberg_marquardt(
     autodiff : str
         Source of a missing Jacobian, see `CostObjective`.
     damping : Damping, optional
-        Default `Nielsen`; see `manifold_opt.solvers.damping`.
+        Default `More`, the trust region of MINPACK; see `manifold_opt.solvers.damping`.
     eta, beta, damping_min, expect_zero_residual : optional
         Parameters of the method of Adachi, Okuno and Takeda (the one of Manopt.jl 0.5): acceptance ratio in (0, 1),
         factor > 1, smallest damping > 0, and whether the damping may decrease. Giving one chooses that method.
+    bounds : pair, dict or scipy.optimize.Bounds, optional
+        ``(lower, upper)`` of the flat coordinates, or a dict of such pairs by the names of a product's factors.
+    geodesic_acceleration : float, optional
+        Add the second-order part of each step where its length, relative to the first-order part, is at most half of
+        this number (0.75 is usual); costs one residual per step. Default: none.
+    nonmonotone : int
+        How many steps in a row may increase the cost; the best point is returned. Default 0; 5 is usual.
     linear_solver : optional
         ``DenseQR()`` (default) or ``NormalEquations(solve)``.
     retraction : str or callable, optional
@@ -431,7 +432,7 @@ def levenberg_marquardt(
 
     Notes
     -----
-    Needs of M: a retraction, and coordinates of tangent vectors.
+    Needs of M: a retraction, and coordinates of tangent vectors; a second-order retraction for the acceleration.
 
     Examples
     --------
@@ -467,6 +468,9 @@ def levenberg_marquardt(
             beta=beta,
             damping_min=damping_min,
             expect_zero_residual=expect_zero_residual,
+            bounds=bounds,
+            geodesic_acceleration=geodesic_acceleration,
+            nonmonotone=nonmonotone,
             linear_solver=linear_solver,
             retraction=retraction,
             residuals=initial_residuals,

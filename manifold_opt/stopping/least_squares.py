@@ -49,7 +49,8 @@ class StopWhenDecreaseUnresolvable(StoppingCriterion):
     Parameters
     ----------
     factor : float
-        How many units in the last place of the cost count as rounding.
+        How many units in the last place of the cost count as rounding; more do where the residuals are small
+        differences of large numbers, see ``state.decrease_rounding``.
     """
 
     meaning: ClassVar[Status] = Status.CONVERGED
@@ -63,7 +64,7 @@ class StopWhenDecreaseUnresolvable(StoppingCriterion):
         if state.last_step_successful or not state.iteration:
             return None
         decrease = state.relative_offset**2
-        if not decrease <= self.factor * state.eps:
+        if not decrease <= max(self.factor * state.eps, state.decrease_rounding):
             return None
         return (
             f"The best decrease of the cost that the model promises, {decrease:.1e} of it, is below its rounding, and "

@@ -110,7 +110,7 @@ def test_a_bad_residual_at_a_trial_rejects_it(value, damping):
 
     result = levenberg_marquardt(LINE, r, np.array([10.0]), jacobian=lambda p: 1.0 / p[:, None], damping_min=damping)
     assert result.converged and result.point[0] == pytest.approx(1.0, abs=1e-12)
-    assert min(trials) < 0.0 or damping is not None
+    assert min(trials) <= 0.0 or damping is not None
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -142,7 +142,8 @@ def test_a_bad_gradient_at_a_finite_cost_ends_at_the_last_good_point(value, rule
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_bad_jacobian_at_a_finite_residual_ends_at_the_last_good_point(value):
     jacobian = lambda p: np.eye(1) if p[0] > 0.5 else np.full((1, 1), value)
-    result = levenberg_marquardt(LINE, lambda p: p, np.array([3.0]), jacobian=jacobian)
+    with np.errstate(invalid="ignore"):  # the residual is zero there
+        result = levenberg_marquardt(LINE, lambda p: p, np.array([3.0]), jacobian=jacobian)
     ended(result, Status.BAD_FUNCTION, "the last good point is returned")
     assert result.point[0] > 0.5 and result.cost == 0.5 * result.point[0] ** 2
 

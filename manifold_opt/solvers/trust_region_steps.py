@@ -1,0 +1,144 @@
+r"""Policies of the Levenberg-Marquardt driver that choose the length of a step: |D s| at most a radius.
+
+`More` takes the damped step of that length, whatever lam belongs to it, with the scaling D and the radius of Moré; the
+first radius is a multiple of the size of the point, measured by D. `Dogleg` and `SubspaceDogleg` make their steps of
+two directions, the gradient's and Gauss-Newton's, and need no lam.
+
+References
+----------
+.. [1] J. J. Moré, The Levenberg-Marquardt algorithm: implementation and theory, LNM 630 (1978).
+.. [2] M. J. D. Powell, A hybrid method for nonlinear equations, in P. Rabinowitz (ed.), 1970.
+.. [3] R. H. Byrd, R. B. Schnabel, G. A. Shultz, Math. Program. 40 (1988), 247-263 (two-dimensional subspaces).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+from ..linalg.damped_steps import damped_steps
+from .coordinates import coordinate_sizes
+from .damping import BoundDamping, Damping, Step, check_field, check_scaling, new_scale
+from .least_squares_state import Trial
+
+
+@dataclass(frozen=True)
+class TrustRegionPolicy(Damping):
+    """Base of the policies with a radius.
+
+    Parameters
+    ----------
+    factor : float
+        First radius relative to the size |D p| of the point (to |r| at the origin), in the norm of D.
+    initial_radius : float, optional
+        First radius itself, in the norm of D.
+    acceptance : float
+        Gain ratio from which on a step is taken.
+    scaling : {"columns", "marquardt", "blocks", None}
+        D, see `Nielsen`.
+    """
+
+    guarded: ClassVar[bool] = True
+    _: KW_ONLY
+    factor: float = 1.0
+    initial_radius: float | None = None
+    acceptance: float = 1e-4
+    scaling: str | None = "columns"
+
+    def __post_init__(self) -> None:
+        check_field(self, "factor", 0.0 < self.factor < math.inf, "positive and finite")
+        radius = self.initial_radius
+        check_field(self, "initial_radius", radius is None or 0.0 < radius < math.inf, "positive and finite, or None")
+        check_field(self, "acceptance", 0.0 <= self.acceptance < 1.0, "at least 0 and below 1")
+        check_scaling(self)
+
+
+class BoundRadius(BoundDamping):
+    """Run-time side: the radius, and what is kept at a point until it is left.
+
+    Attributes
+    ----------
+    radius : float or None
+        None before the first step.
+    length : float
+        |D s| of the last step.
+    value : float
+        Positive where the last step was cut by the radius.
+    kept : object
+        What depends on the Jacobian alone.
+    """
+
+    __slots__ = ("kept", "length", "manifold", "radius")
+
+    def __init__(self, rule: TrustRegionPolicy, M: Any) -> None:
+        super().__init__(rule, 0.0)
+        self.radius: float | None = None
+        self.length = math.nan
+        self.manifold = M
+        self.kept: Any = None
+
+    def renew(self, column_norms: Any) -> None:
+        """Adapt the scaling, and forget what was kept."""
+        self.scale = new_scale(self.rule.scaling, self.scale, column_norms, self.manifold)
+        self.kept = None
+
+    def first_radius(self, e: Any) -> float:
+        """Radius of the first step, from an evaluation."""
+        rule = self.rule
+        if rule.initial_radius is not None:
+            return float(rule.initial_radius)
+        sizes = self.scale * coordinate_sizes(self.manifold, e.point)
+        size = math.sqrt(sizes.dot(sizes))
+        # |D s| has the units of r: at the origin, a step that could remove the residual
+        return float(rule.factor) * (size or math.sqrt(2.0 * e.cost) or 1.0)
+
+    def unsolvable(self) -> None:
+        """No lam helps: all were tried."""
+        self.value = math.inf
+
+    def judge(self, trial: Trial) -> bool:
+        """Whether to take the step; adapts the radius."""
+        predicted, radius = trial.predicted, self.radius or 0.0
+        ratio = trial.actual / predicted if predicted > 0.0 else -1.0
+        if not ratio >= 0.25:
+            # halved after a decrease, else a quarter: [1], section 6, without the interpolation in between
+            self.radius = 0.5 * min(radius, self.length) if trial.actual >= 0.0 else 0.25 * self.length
+        elif ratio > 0.75 and self.value > 0.0:
+            self.radius = max(radius, 2.0 * self.length)
+        return ratio > self.rule.acceptance
+
+
+@dataclass(frozen=True)
+class More(TrustRegionPolicy):
+    """The trust region of Moré: the damped step whose scaled length is the radius.
+
+    A bad step shrinks the radius to a half or a quarter of the step, a very good one doubles it. One singular value
+    decomposition of the triangle serves all radii at a point.
+
+    Parameters
+    ----------
+    factor, initial_radius, acceptance, scaling
+        See `TrustRegionPolicy`.
+    """
+
+    def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
+        """Run-time object."""
+        return _BoundMore(self, problem.manifold) if previous is None else previous
+
+
+# a step may be this much longer than the radius: the radius is a guess anyway
+_LENGTH_TOLERANCE = 0.1
+
+
+class _BoundMore(BoundRadius):
+    __slots__ = ()
+
+    def step(self, solver: Any, e: Any) -> Step:
+        if self.radius is None:
+            self.radius = self.first_radius(e)
+        if self.kept is None:
+            self.kept = damped_steps(solver, e.model_residuals, self.scale)
+        s, self.length, lam = self.kept.of_length(self.radius, _LENGTH_TOLERANCE)
+        self.value = lam
+        return Step(s, e.model_jacobian.dot(s), lam, lam * self.length * self.length)
