@@ -133,7 +133,9 @@ class FreshArrays:
         """The function's array at p, checked."""
         if self.inplace:
             return self.filled(p)[1]
-        return self.checked(self.function(p), p)
+        value = self.checked(self.function(p), p)
+        # a point in single precision stays one, whatever precision the user's data have
+        return value.astype(p.dtype, copy=False) if p.dtype.char in "fF" else value
 
     def filled(self, p: Any) -> tuple[Any, Any]:
         """What an in-place function returns, and the buffer that it filled."""

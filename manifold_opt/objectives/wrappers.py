@@ -66,8 +66,9 @@ class CountedObjective(Objective):
 class CachedObjective(Objective):
     """Remembers the values at the last points, least recently used ones forgotten first.
 
-    An `Evaluation` never computes anything twice, so this helps only where the same point is visited again by another
-    evaluation: restarts, several solvers, line searches that return to a point. Keys are the exact bytes of a point.
+    An `Evaluation` never computes anything twice, so this helps only where one problem visits the same point again by
+    another evaluation: line searches that return to a point, several solvers or restarts on one `Problem`. Keys are the
+    exact bytes of a point.
 
     Parameters
     ----------
