@@ -38,6 +38,7 @@ _NAMES = {
         SymmetricPositiveDefinite TangentSpace
     """,
     "objectives": """
+        fix ReducedObjective Reduction
         Arctan BlockObjective CachedObjective Cauchy ComposedLoss CostObjective CountedObjective CubicModelObjective
         Fused GemanMcClure Huber InPlace LinearLoss Loss NonlinearLeastSquaresObjective ResidualBlock ScaledLoss
         ScaledObjective SoftL1 Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch

@@ -29,6 +29,9 @@ from .losses import Welsch as Welsch
 from .models import CubicModelObjective as CubicModelObjective
 from .models import ModelEvaluation as ModelEvaluation
 from .models import TrustRegionModelObjective as TrustRegionModelObjective
+from .reduced import ReducedObjective as ReducedObjective
+from .reduced import Reduction as Reduction
+from .reduced import fix as fix
 from .user_functions import Fused as Fused
 from .user_functions import InPlace as InPlace
 from .wrappers import CachedObjective as CachedObjective

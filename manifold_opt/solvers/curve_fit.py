@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.fixed import solve_fixed
 from ..core.result import Result
 from ..linalg import namespace
 from ..objectives.least_squares import NonlinearLeastSquaresObjective
@@ -33,6 +34,8 @@ def curve_fit(
     unpack: bool | None = None,
     loss: Any = None,
     f_scale: float | None = None,
+    fixed: Any = None,
+    tied: Any = None,
     check_finite: bool = True,
     autodiff: str = "auto",
     **keywords: Any,
@@ -71,6 +74,8 @@ def curve_fit(
         Robust loss of each residual divided by sigma, or of each distance; default none.
     f_scale : float, optional
         Scale of a loss given by name: the size, in units of sigma, up to which a residual counts in full.
+    fixed, tied : optional
+        Variables held at their start values, and variables that are one, see `fix`.
     check_finite : bool
         Whether data that are not finite are an error. Default True.
     autodiff : str
@@ -136,7 +141,7 @@ def curve_fit(
     )
     if p0 is None and type(M).__name__ == "Euclidean":
         p0 = np.ones(M.point_shape)
-    result = levenberg_marquardt(M, objective, p0, **keywords)
+    result = solve_fixed(levenberg_marquardt, M, objective, p0, fixed=fixed, tied=tied, **keywords)
     result.absolute_sigma = bool(absolute_sigma)
     return result
 

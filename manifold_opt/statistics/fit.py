@@ -39,6 +39,50 @@ _RCOND_EXACT, _RCOND_DIFFERENCES = 10.0, 1e-8
 
 
 @dataclass(frozen=True, eq=False)
+class _Solved:
+    """The problem that was solved: the full one, or that of the free variables, whose coordinates lift to all."""
+
+    manifold: Any
+    point: Any
+    functions: Any
+    reduction: Any
+
+    @classmethod
+    def of(cls, result: Any, e: Any) -> _Solved:
+        objective = result.problem.objective
+        while not hasattr(objective, "reduction") and hasattr(objective, "objective"):
+            objective = objective.objective  # counted, cached or scaled
+        return cls(result.problem.manifold, e.point, e.functions, getattr(objective, "reduction", None))
+
+    @property
+    def full(self) -> tuple[Any, Any]:
+        """The manifold of all variables, and the solution there."""
+        R = self.reduction
+        return (self.manifold, self.point) if R is None else (R.full, R.lift(self.point))
+
+    @property
+    def free(self) -> Any:
+        """Coordinates that are not fixed."""
+        return np.ones(self.manifold.dim, bool) if self.reduction is None else self.reduction.source >= 0
+
+    def lifted(self, C: Any) -> Any:
+        """Rows of coordinates among those of all variables."""
+        return C if self.reduction is None else self.reduction.lift_coordinates(C)
+
+    def scalar(self, h: Callable[[Any], tuple[float, Any]]) -> Callable[[Any], tuple[float, Any]]:
+        """A function of all variables, with its gradient, as one of the free ones."""
+        R = self.reduction
+        if R is None:
+            return h
+
+        def restricted(q: Any) -> tuple[float, Any]:
+            value, g = h(R.lift(q))
+            return value, R.restrict_coordinates(g)
+
+        return restricted
+
+
+@dataclass(frozen=True, eq=False)
 class FitStatistics:
     """Statistics of a least-squares fit, from `fit_statistics`.
 
@@ -73,6 +117,9 @@ class FitStatistics:
     absolute_sigma : bool
     notes : list of str
         What a reader should know before trusting the numbers.
+    free : array of bool, shape (dim,)
+        Coordinates that were not held fixed; fixed ones have no variance. All numbers are about the full manifold,
+        also where variables were fixed or tied by `fix`.
     """
 
     manifold: Any
@@ -90,8 +137,9 @@ class FitStatistics:
     condition: float
     absolute_sigma: bool
     notes: list[str]
+    free: Any
     result: Any = field(default=None, repr=False)
-    functions: Any = field(default=None, repr=False)
+    solved: _Solved | None = field(default=None, repr=False)
 
     @cached_property
     def labels(self) -> list[str]:
@@ -271,11 +319,12 @@ class FitStatistics:
         if method == "wald" or not math.isfinite(error) or not math.isfinite(factor):
             margin = factor * error if error > 0.0 else 0.0
             return center - margin, center + margin
+        solved: Any = self.solved
         return profile_interval(
-            self.manifold,
-            self.functions,
-            self.point,
-            scalar,
+            solved.manifold,
+            solved.functions,
+            solved.point,
+            solved.scalar(scalar),
             sigma=self.sigma,
             standard_error=error,
             factor=factor,
@@ -348,7 +397,8 @@ def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | 
     corrected = dense(e.model_jacobian)
     cut = _default_rcond(functions, J) if rcond is None else float(rcond)
     decomposed = information(corrected, cut)
-    M, p = result.problem.manifold, e.point
+    solved = _Solved.of(result, e)
+    M, p = solved.full
     pieces = variables(M, p)
     freedom = m - decomposed.rank
     sigma = 1.0 if absolute_sigma else math.inf
@@ -356,7 +406,8 @@ def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | 
         sigma = math.sqrt(_variance(e, r, J, cut, freedom))
     with np.errstate(invalid="ignore"):
         covariance = sigma**2 * decomposed.inverse
-    null = null_directions(decomposed.null, pieces)
+    covariance = solved.lifted(solved.lifted(covariance).T)
+    null = null_directions(solved.lifted(decomposed.null), pieces)
     return FitStatistics(
         manifold=M,
         point=p,
@@ -369,12 +420,13 @@ def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | 
         leverages=np.einsum("ij,ij->i", decomposed.range, decomposed.range),
         variables=pieces,
         null_directions=null,
-        singular_variables=singular_variables(corrected, pieces, cut) if null else {},
+        singular_variables=singular_variables(corrected, variables(solved.manifold, solved.point), cut) if null else {},
         condition=decomposed.condition,
         absolute_sigma=absolute_sigma,
         notes=_notes(result, freedom, absolute_sigma, len(null)),
+        free=solved.free,
         result=result,
-        functions=functions,
+        solved=solved,
     )
 
 

@@ -52,7 +52,8 @@ def _run(fit: FitStatistics, timing: bool) -> list[str]:
 
 def _timing(fit: FitStatistics) -> list[str]:
     """Where the time went: calls of each function times the time of one more call of it."""
-    result, functions, p = fit.result, fit.functions, fit.point
+    solved: Any = fit.solved
+    result, functions, p = fit.result, solved.functions, solved.point
     spent = {}
     if functions.residual is not None:
         spent["residual"] = result.evaluations["residual"] * _duration(functions.residual, p)
@@ -71,10 +72,11 @@ def _duration(function: Any, p: Any) -> float:
 
 
 def _quality(fit: FitStatistics) -> list[str]:
+    solved: Any = fit.solved
     sigma = "1 (given)" if fit.absolute_sigma else f"{fit.sigma:.6g}"
     return [
         f"  residuals             {fit.num_residuals}",
-        f"  dimension, rank       {fit.manifold.dim}, {fit.rank}  (condition {fit.condition:.1e})",
+        f"  dimension, rank       {solved.manifold.dim}, {fit.rank}  (condition {fit.condition:.1e})",
         f"  degrees of freedom    {fit.degrees_of_freedom}",
         f"  chi-square            {fit.chi_square:.8g}",
         f"  reduced chi-square    {fit.reduced_chi_square:.8g}",
@@ -91,6 +93,9 @@ def _estimates(fit: FitStatistics, level: float) -> list[str]:
     for i, label in enumerate(fit.labels[:_LONG]):
         value = f"{fit.values[i]:16.9g}" if flat[i] else f"{'tangent':>16}"
         low, high = intervals[i]
+        if not fit.free[i]:
+            lines.append(f"  {label:<{width}} {value} {'fixed':>12}")
+            continue
         lines.append(f"  {label:<{width}} {value} {errors[i]:12.5g}   [{low:.6g}, {high:.6g}]")
     return lines + _more(len(fit.labels), "coordinates")
 
