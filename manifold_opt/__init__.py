@@ -34,21 +34,25 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations Sphere
-        SymmetricPositiveDefinite TangentSpace
+        Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations
+        SpecialEuclidean Sphere SymmetricPositiveDefinite TangentSpace
     """,
     "objectives": """
-        fix ReducedObjective Reduction
-        Arctan BlockObjective CachedObjective Cauchy ComposedLoss CostObjective CountedObjective CubicModelObjective
-        Fused GemanMcClure Huber InPlace LinearLoss Loss NonlinearLeastSquaresObjective ResidualBlock ScaledLoss
-        ScaledObjective SoftL1 Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch
+        Arctan BlockObjective CachedObjective Cauchy ComposedLoss CostObjective
+        CountedObjective CubicModelObjective Fused GemanMcClure Huber InPlace LinearLoss Loss
+        NonlinearLeastSquaresObjective ReducedObjective Reduction ResidualBlock ScaledLoss ScaledObjective
+        SoftL1 SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch
+        fix
     """,
     "solvers": """
-        AdachiOkunoTakeda BFGSHessian ConjugateGradientDescentState ExactModelState FiniteDifferenceHessian
-        FixedDamping GradientDescentState HessianApproximation LanczosState LevenbergMarquardtState
-        ModelSolverState More Nielsen QuasiNewtonState SymmetricRankOneHessian TruncatedConjugateGradientState
-        TrustRegionsState conjugate_gradient_descent curve_fit gradient_descent levenberg_marquardt
-        minimize_residuals quasi_newton truncated_conjugate_gradient_descent trust_regions
+        AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize BFGSHessian
+        ConjugateGradientDescentState ConjugateResidualState ExactModelState FiniteDifferenceHessian
+        FixedDamping GradientDescentState HessianApproximation LanczosState
+        LevenbergMarquardtState ModelSolverState More NewtonState Nielsen QuasiNewtonState
+        SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionsState VectorBundleNewtonState
+        adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual
+        curve_fit gradient_descent levenberg_marquardt minimize_residuals newton
+        quasi_newton truncated_conjugate_gradient_descent trust_regions vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """

@@ -12,6 +12,8 @@ from .evaluation import watched as watched
 from .least_squares import LeastSquaresEvaluation as LeastSquaresEvaluation
 from .least_squares import LeastSquaresFunctions as LeastSquaresFunctions
 from .least_squares import NonlinearLeastSquaresObjective as NonlinearLeastSquaresObjective
+from .linear_systems import LinearSystemEvaluation as LinearSystemEvaluation
+from .linear_systems import SymmetricLinearSystemObjective as SymmetricLinearSystemObjective
 from .losses import Arctan as Arctan
 from .losses import Cauchy as Cauchy
 from .losses import ComposedLoss as ComposedLoss

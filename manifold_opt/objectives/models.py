@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import Objective
 from .evaluation import Counts, Evaluation
@@ -37,6 +37,8 @@ class ModelEvaluation(Evaluation):
     __slots__ = ("_cost", "_gradient", "_gradient_norm", "_image")
     quantities: ClassVar[tuple[str, ...]] = ("cost", "gradient", "gradient_norm", "image")
     functions: ModelFunctions
+    if TYPE_CHECKING:
+        _gradient_norm: Any
 
     def __init__(
         self, functions: ModelFunctions, point: Any, counts: Counts, image: Any = None, cost: float | None = None
@@ -73,6 +75,14 @@ class ModelEvaluation(Evaluation):
         if self._gradient_norm is None:
             self._gradient_norm = self.functions.manifold.norm(self.point, self.gradient)
         return self._gradient_norm
+
+    @property
+    def decrease(self) -> float:
+        """Decrease that the quadratic part of the model predicts: that of f, without the regularization."""
+        sigma = self.functions.sigma
+        if not sigma:
+            return -self.cost
+        return sigma / 3.0 * self.functions.manifold.norm(self.point, self.point) ** 3 - self.cost
 
     def apply(self, Y: Any) -> Any:
         """H Y, one Hessian product."""

@@ -1,7 +1,13 @@
 """One algorithm a file: method, state, front function."""
 
+from .adaptive_regularization_with_cubics import AdaptiveRegularizationState as AdaptiveRegularizationState
+from .adaptive_regularization_with_cubics import (
+    adaptive_regularization_with_cubics as adaptive_regularization_with_cubics,
+)
 from .conjugate_gradient_descent import ConjugateGradientDescentState as ConjugateGradientDescentState
 from .conjugate_gradient_descent import conjugate_gradient_descent as conjugate_gradient_descent
+from .conjugate_residual import ConjugateResidualState as ConjugateResidualState
+from .conjugate_residual import conjugate_residual as conjugate_residual
 from .curve_fit import curve_fit as curve_fit
 from .damping import AdachiOkunoTakeda as AdachiOkunoTakeda
 from .damping import Damping as Damping
@@ -19,8 +25,11 @@ from .levenberg_marquardt import LevenbergMarquardtState as LevenbergMarquardtSt
 from .levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from .minimize_residuals import minimize_residuals as minimize_residuals
 from .model_solver import ModelSolverState as ModelSolverState
+from .newton import NewtonState as NewtonState
+from .newton import newton as newton
 from .quasi_newton import QuasiNewtonState as QuasiNewtonState
 from .quasi_newton import quasi_newton as quasi_newton
+from .second_order import SecondOrderState as SecondOrderState
 from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientState as TruncatedConjugateGradientState
 from .truncated_conjugate_gradient_descent import (
     truncated_conjugate_gradient_descent as truncated_conjugate_gradient_descent,
@@ -28,3 +37,6 @@ from .truncated_conjugate_gradient_descent import (
 from .trust_region_steps import More as More
 from .trust_regions import TrustRegionsState as TrustRegionsState
 from .trust_regions import trust_regions as trust_regions
+from .vectorbundle_newton import AffineCovariantStepsize as AffineCovariantStepsize
+from .vectorbundle_newton import VectorBundleNewtonState as VectorBundleNewtonState
+from .vectorbundle_newton import vectorbundle_newton as vectorbundle_newton

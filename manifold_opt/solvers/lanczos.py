@@ -113,18 +113,21 @@ class LanczosState(ModelSolverState):
         cost = float(c @ x + 0.5 * (w * x) @ x + sigma / 3.0 * length**3)
         # On the space the equations hold; what is left points along the next basis vector.
         self.residual_norm = abs(basis.beta * float(y[-1]))
-        self.evaluation = _KrylovEvaluation(functions, basis, y, cost, self.evaluation.counts)
+        decrease = sigma / 3.0 * length**3 - cost
+        self.evaluation = e = _KrylovEvaluation(functions, basis, y, cost, decrease, self.evaluation.counts)
+        if not self.boundary_reached:
+            e._gradient_norm = self.residual_norm
 
 
 class _KrylovEvaluation(ModelEvaluation):
     """A model at X = Q y, formed when it is asked for."""
 
-    __slots__ = ("_basis", "_point", "_y")
+    __slots__ = ("_basis", "_decrease", "_point", "_y")
 
-    def __init__(self, functions: Any, basis: _Basis, y: Any, cost: float, counts: Any) -> None:
+    def __init__(self, functions: Any, basis: _Basis, y: Any, cost: float, decrease: float, counts: Any) -> None:
         self._point: Any = None
         super().__init__(functions, None, counts, cost=cost)
-        self._basis, self._y = basis, y
+        self._basis, self._y, self._decrease = basis, y, decrease
 
     @property
     def point(self) -> Any:
@@ -136,6 +139,11 @@ class _KrylovEvaluation(ModelEvaluation):
     @point.setter
     def point(self, X: Any) -> None:
         self._point = X
+
+    @property
+    def decrease(self) -> float:
+        """See `ModelEvaluation`."""
+        return self._decrease
 
     @property
     def image(self) -> Any:

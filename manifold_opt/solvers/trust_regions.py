@@ -29,37 +29,26 @@ References
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..core.front import Common, cost_objective, run
-from ..core.problem import Problem
 from ..core.result import Result
-from ..core.solve import solve
-from ..core.state import SolverState
-from ..core.status import Status
-from ..decorators.base import unwrap
-from ..manifolds import PowerManifold, ProductManifold, TangentSpace
+from ..manifolds import PowerManifold, ProductManifold
 from ..objectives.models import TrustRegionModelObjective
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
 from ..stopping.models import StopWhenNoNegativeCurvature
 from .hessian_approximations import HessianApproximation
-from .line_search import check_given_gradient
-from .model_solver import ModelSolverState
+from .second_order import SecondOrderState, within
 from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientState, check_positive
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_MAX_NONFINITE = 30
-# a decrease below this multiple of eps |f| cannot be seen in f
-_UNRESOLVED = 10.0
 
-
-class TrustRegionsState(SolverState):
+class TrustRegionsState(SecondOrderState):
     """State of `trust_regions`.
 
     Parameters
@@ -110,7 +99,8 @@ class TrustRegionsState(SolverState):
         When a parameter is outside its interval.
     """
 
-    transient: ClassVar[tuple[str, ...]] = ("retract", "transport", "_operator", "_approximation", "_same_model")
+    solves: ClassVar[str] = "trust region"
+    default_subsolver: ClassVar[type] = TruncatedConjugateGradientState
 
     def __init__(
         self,
@@ -137,25 +127,24 @@ class TrustRegionsState(SolverState):
         self.first_radius = trust_region_radius
         self.max_trust_region_radius = max_trust_region_radius
         _check_radii(trust_region_radius, max_trust_region_radius)
-        self.acceptance_rate = _within("acceptance_rate", acceptance_rate, 0.0, 0.25)
-        self.rho_regularization = _within("rho_regularization", rho_regularization, 0.0, math.inf)
-        self.reduction_threshold = _within("reduction_threshold", reduction_threshold, 0.0, 1.0)
-        self.reduction_factor = _within("reduction_factor", reduction_factor, 0.0, 1.0, open_below=True)
-        self.augmentation_threshold = _within(
+        self.reduction_threshold = within("reduction_threshold", reduction_threshold, 0.0, 1.0)
+        self.reduction_factor = within("reduction_factor", reduction_factor, 0.0, 1.0, open_below=True)
+        self.augmentation_threshold = within(
             "augmentation_threshold", augmentation_threshold, self.reduction_threshold, 1.0
         )
-        self.augmentation_factor = _within("augmentation_factor", augmentation_factor, 1.0, math.inf, open_below=True)
+        self.augmentation_factor = within("augmentation_factor", augmentation_factor, 1.0, math.inf, open_below=True)
         self.randomize = randomize
-        self.hessian_approximation = hessian_approximation
-        if not (hessian_approximation is None or isinstance(hessian_approximation, HessianApproximation)):
-            raise TypeError(
-                "`hessian_approximation` must be a rule such as SymmetricRankOneHessian(); got "
-                f"{hessian_approximation!r}."
-            )
-        self.subsolver = _subsolver(subsolver, "trust region", TruncatedConjugateGradientState)
-        self.retraction, self.vector_transport = retraction, transport
         self.rng = np.random.default_rng(rng) if randomize else None
-        super().__init__(p0, stopping=stopping)
+        super().__init__(
+            p0,
+            acceptance_rate=within("acceptance_rate", acceptance_rate, 0.0, 0.25),
+            rho_regularization=rho_regularization,
+            hessian_approximation=hessian_approximation,
+            subsolver=subsolver,
+            retraction=retraction,
+            transport=transport,
+            stopping=stopping,
+        )
 
     @classmethod
     def default_stopping(cls) -> Any:
@@ -165,163 +154,51 @@ class TrustRegionsState(SolverState):
     def _clear(self) -> None:
         super()._clear()
         self.trust_region_radius = math.nan if self.first_radius is None else float(self.first_radius)
-        self.ratio = math.nan
-        self.last_step_successful = True
-        self.negative_curvature: bool | None = None
-        self.nonfinite_trials = self.unresolved_trials = 0
-
-    def initialize(self, problem: Any, evaluation: Any) -> None:
-        """Evaluate cost and gradient at the start, and choose the radius."""
-        if not math.isfinite(evaluation.cost):
-            self.fail(Status.BAD_FUNCTION, f"the cost is {evaluation.cost} at the start point: choose another one.")
-            return
-        super().initialize(problem, evaluation)
-        if self.status is Status.RUNNING and evaluation.gradient_norm == 0.0:
-            check_given_gradient(problem, self, evaluation)
+        self._random_start: Any = None
 
     def attach(self, problem: Any) -> None:
-        """Resolve the methods of the manifold, bind the Hessian approximation, choose the radius the first time."""
-        M = problem.manifold
-        self.retract = M.get_retraction(self.retraction)
-        self.transport = M.get_transport(self.vector_transport)
-        self.eps = float(np.finfo(self.point.dtype).eps)
-        self._operator: Any = None
-        self._approximation: Any = None
-        if self.hessian_approximation is not None:
-            self._approximation = self.bound("hessian_approximation", self.hessian_approximation, problem)
-        self._same_model = False
-        typical, bounded = typical_distance(M)
+        """Choose the radius the first time."""
+        super().attach(problem)
+        typical, bounded = typical_distance(problem.manifold)
         largest = self.max_trust_region_radius
         self._largest = (typical if bounded else math.inf) if largest is None else float(largest)
         if self.trust_region_radius != self.trust_region_radius:
             self.trust_region_radius = min(typical, self._largest) / 8.0
 
-    def advance(self, problem: Any) -> None:
-        """Minimize the model, try its minimizer, judge it."""
-        e, M = self.evaluation, problem.manifold
-        p = e.point
-        sub = self._solve_model(problem, e)
-        predicted, X = -sub.evaluation.cost, sub.evaluation.point
-        if not predicted > 0.0:
-            self._no_decrease(problem, sub)
-            return
-        candidate = problem.evaluate(self.retract(p, X), self.evaluations)
-        f, f0 = candidate.cost, e.cost
-        if not f - f == 0.0:
-            self._not_finite(f, sub)
-            return
-        self.nonfinite_trials = 0
-        rounding = self.eps * max(abs(f0), abs(f))
-        if predicted < _UNRESOLVED * rounding:
-            self._judge_by_gradient(problem, candidate, X, sub, f - f0 <= _UNRESOLVED * rounding)
-            return
-        guard = self.rho_regularization * rounding
-        self.ratio = ratio = (f0 - f + guard) / (predicted + guard)
+    def model(self, e: Any, operator: Any) -> TrustRegionModelObjective:
+        """Quadratic model over a ball."""
+        return TrustRegionModelObjective(
+            e, self.trust_region_radius, hessian=operator, preconditioner=e.functions.preconditioner
+        )
+
+    def start_vector(self, M: Any, p: Any) -> Any:
+        """Zero, or a vector long enough to be seen in the gradient of the model, short beside the radius."""
+        if not self.randomize:
+            return super().start_vector(M, p)
+        if self._random_start is None:
+            X = M.random_vector(p, self.rng)
+            length = M.norm(p, X)
+            self._random_start = (1e-3 * self.trust_region_radius / length) * X if length > 0.0 else X
+        return self._random_start
+
+    def adapt(self, ratio: float, sub: Any, length: float) -> None:
+        """Shrink or enlarge the radius."""
         if ratio < self.reduction_threshold:
-            self._shrink(sub)
+            self.distrust(sub, length)
         elif ratio > self.augmentation_threshold and sub.boundary_reached:
             self.trust_region_radius = min(self.augmentation_factor * self.trust_region_radius, self._largest)
-        # an increase that only the guard lets pass must at least decrease the gradient
-        if ratio > self.acceptance_rate and (f <= f0 or candidate.gradient_norm < e.gradient_norm):
-            self._take(problem, candidate, X)
-        else:
-            self._refuse(problem, M.norm(p, X))
 
-    # the model
-
-    def _solve_model(self, problem: Any, e: Any) -> Any:
-        sub, M = self.subsolver, problem.manifold
-        if not self._same_model:
-            X0 = M.zero_vector(e.point)
-            sub.reset(self._random_start(M, e.point) if self.randomize else X0)
-            self._operator = None if self._approximation is None else self._approximation.operator(problem, e)
-        model = TrustRegionModelObjective(
-            e, self.trust_region_radius, hessian=self._operator, preconditioner=e.functions.preconditioner
-        )
-        before = sub.evaluations.copy() if self._same_model else {}
-        solve(Problem(TangentSpace(M, e.point), model), sub)
-        inner = unwrap(sub)
-        if self._approximation is None:
-            for name, n in inner.evaluations.items():
-                self.evaluations[name] += n - before.get(name, 0)
-        self._same_model = True
-        self.negative_curvature = inner.negative_curvature
-        return inner
-
-    def _random_start(self, M: Any, p: Any) -> Any:
-        """A vector long enough to be seen in the gradient of the model, short beside the radius."""
-        X = M.random_vector(p, self.rng)
-        length = M.norm(p, X)
-        return (1e-3 * self.trust_region_radius / length) * X if length > 0.0 else X
-
-    # the outcomes
-
-    def _take(self, problem: Any, candidate: Any, X: Any) -> None:
-        old = self.evaluation
-        if not self.accept(candidate):
-            return
-        self.last_step_successful, self._same_model, self.unresolved_trials = True, False, 0
-        self.stepsize, self.step_norm = 1.0, problem.manifold.norm(old.point, X)
-        if self._approximation is not None:
-            self._approximation.update(problem, self.transport, old, X, candidate)
-
-    def _shrink(self, sub: Any) -> None:
-        self.last_step_successful = False
+    def distrust(self, sub: Any, length: float) -> None:
+        """Shrink the radius below the length of the step."""
         self.trust_region_radius = self.reduction_factor * min(self.trust_region_radius, sub.model_norm)
 
-    def _refuse(self, problem: Any, length: float) -> None:
-        self.last_step_successful = False
-        if self._vanishes(length):
-            self.fail(
-                Status.STALLED,
-                f"no step decreases the cost, down to a length of {length:.1e}."
-                + check_given_gradient(problem, self, self.evaluation),
-            )
-        elif self.ratio >= self.reduction_threshold:  # refused without being reduced, by the user's choice of numbers
-            self._shrink(unwrap(self.subsolver))
+    def _repeats(self, sub: Any, length: float) -> bool:
+        """Whether the user's numbers let a step be refused without shrinking the radius below its length."""
+        return self.trust_region_radius >= sub.model_norm
 
-    def _vanishes(self, length: float) -> bool:
-        p = self.evaluation.point
-        return length <= 4.0 * self.eps * math.sqrt(abs(np.vdot(p, p)))
-
-    def _judge_by_gradient(self, problem: Any, candidate: Any, X: Any, sub: Any, level: bool) -> None:
-        """Accept a step whose decrease cannot be seen in f when the gradient decreases."""
-        self.ratio = math.nan
-        if level and candidate.gradient_norm < self.evaluation.gradient_norm:
-            self._take(problem, candidate, X)
-            return
-        self.unresolved_trials += 1
-        self._shrink(sub)
-        if self.unresolved_trials == 2:
-            self._round_off(problem, -sub.evaluation.cost)
-
-    def _round_off(self, problem: Any, predicted: float) -> None:
-        self.fail(
-            Status.ROUND_OFF,
-            f"the predicted decrease {predicted:.1e} is below the rounding of the cost {self.evaluation.cost:.6g}, and "
-            "the gradient does not decrease either: rounding prevents further progress."
-            + check_given_gradient(problem, self, self.evaluation),
-        )
-
-    def _no_decrease(self, problem: Any, sub: Any) -> None:
-        self.last_step_successful = False
-        if sub.status is Status.BAD_FUNCTION:
-            self.fail(Status.BAD_FUNCTION, f"the subproblem cannot be solved: {sub.message}")
-        elif self.randomize and not self.unresolved_trials and not sub.negative_curvature:
-            self.unresolved_trials += 1  # the criterion is asked first
-        else:
-            self._round_off(problem, -sub.evaluation.cost)
-
-    def _not_finite(self, f: float, sub: Any) -> None:
-        self.ratio = math.nan
-        if f == -math.inf:
-            self.fail(Status.DIVERGED, "the cost is -inf at a trial point: it is unbounded below.")
-            return
-        self._shrink(sub)
-        self.nonfinite_trials += 1
-        # shrinking by a quarter, a step may vanish in the rounding of the point before thirty trials
-        if self.nonfinite_trials == _MAX_NONFINITE or self._vanishes(sub.model_norm):
-            self.fail(Status.BAD_FUNCTION, f"the cost was not finite at {self.nonfinite_trials} trial points in a row.")
+    def taken(self) -> None:
+        """Draw anew at the next point."""
+        self._random_start = None
 
 
 def typical_distance(M: Any) -> tuple[float, bool]:
@@ -338,16 +215,6 @@ def typical_distance(M: Any) -> tuple[float, bool]:
     return math.sqrt(max(M.dim, 1)), False
 
 
-def _subsolver(subsolver: Any, model: str, default: type) -> Any:
-    """The subsolver's own copy, so that two runs share nothing; a watched one is used as it is."""
-    if subsolver is None:
-        return default()
-    core = unwrap(subsolver)
-    if not isinstance(core, SolverState) or (isinstance(core, ModelSolverState) and model not in core.solves):
-        raise TypeError(f"`subsolver` must be a state that solves {model} models, such as {default.__name__}().")
-    return copy.deepcopy(subsolver) if core is subsolver else subsolver
-
-
 def _check_radii(radius: float | None, largest: float | None) -> None:
     if radius is not None:
         check_positive("trust_region_radius", radius)
@@ -357,12 +224,6 @@ def _check_radii(radius: float | None, largest: float | None) -> None:
             raise ValueError(
                 f"`trust_region_radius` must be at most `max_trust_region_radius` = {largest!r}; got {radius!r}."
             )
-
-
-def _within(name: str, value: float, low: float, high: float, *, open_below: bool = False) -> float:
-    if not (low < value if open_below else low <= value) or not value < high:
-        raise ValueError(f"`{name}` must be in {'(' if open_below else '['}{low:g}, {high:g}); got {value!r}.")
-    return float(value)
 
 
 def trust_regions(

@@ -163,7 +163,9 @@ class StopWhenFirstOrderProgress(StoppingCriterion):
     def why(self, problem: Any, state: Any) -> str | None:
         """See `StoppingCriterion.why`."""
         e = state.evaluation
-        length = problem.manifold.norm(e.point, e.point)
+        length = getattr(state, "model_norm", None)  # known without the vector to Krylov methods
+        if length is None:
+            length = problem.manifold.norm(e.point, e.point)
         if self.relative:
             limit = self.theta * min(1.0, length) * problem.manifold.norm(e.point, e.functions.slope)
         else:

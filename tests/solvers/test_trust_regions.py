@@ -210,7 +210,7 @@ def test_a_refused_step_costs_one_cost_and_nothing_else(subsolver):
     refused = 0
     while not state.should_stop(problem):
         before = dict(state.evaluations)
-        again = state._same_model
+        again = state._same_point
         state.step(problem)
         after = state.evaluations
         accepted = state.last_step_successful
@@ -289,7 +289,7 @@ def test_minus_infinity_is_divergence():
         hessian=lambda x, X: 0.0 * X,
     )
     assert result.status is Status.DIVERGED
-    assert np.all(np.isfinite(result.point)) and math.isfinite(result.cost)
+    assert np.all(np.isfinite(result.point)) and result.cost == -math.inf
 
 
 def test_a_bad_start_is_returned():
@@ -459,3 +459,9 @@ def test_a_preconditioner_saves_products():
     helped = trust_regions(Euclidean(60), objective(preconditioner=lambda p, X: X / d), np.ones(60))
     assert plain.converged and helped.converged
     assert helped.evaluations["hessian"] < 0.5 * plain.evaluations["hessian"]
+
+
+def test_a_huge_cost_at_a_trial_is_no_rounding():
+    """With a radius of 1e9 the first trials have costs of 1e36, whose last digit exceeds any decrease."""
+    result = trust_regions(Euclidean(4), rosenbrock, np.array([-0.6, 0.4, 0.2, 0.0]), trust_region_radius=1e9)
+    assert result.converged
