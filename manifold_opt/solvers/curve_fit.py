@@ -105,7 +105,7 @@ def curve_fit(
     >>> y = 3.0 * np.exp(-1.5 * x) + 0.01 * np.cos(50.0 * x)
     >>> result = curve_fit(Euclidean(2), lambda x, p: p[0] * np.exp(-p[1] * x), x, y)
     >>> np.round(result.point, 2), np.round(result.statistics().standard_errors, 3)
-    (array([3. , 1.5]), array([0.006, 0.005]))
+    (array([3. , 1.5]), array([0.004, 0.003]))
     """
     if not callable(model):
         raise TypeError(f"`model` must be a function model(x, p); got {model!r}.")
