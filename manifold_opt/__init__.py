@@ -38,7 +38,7 @@ _NAMES = {
         SpecialEuclidean Sphere SymmetricPositiveDefinite TangentSpace
     """,
     "objectives": """
-        Arctan BlockObjective CachedObjective Cauchy ComposedLoss CostObjective
+        Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective
         CountedObjective CubicModelObjective Fused GemanMcClure Huber InPlace LinearLoss Loss
         NonlinearLeastSquaresObjective ReducedObjective Reduction ResidualBlock ScaledLoss ScaledObjective
         SoftL1 SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch
@@ -47,11 +47,11 @@ _NAMES = {
     "solvers": """
         AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize BFGSHessian
         ConjugateGradientDescentState ConjugateResidualState ExactModelState FiniteDifferenceHessian
-        FixedDamping GradientDescentState HessianApproximation LanczosState
+        FixedDamping GradientDescentState HessianApproximation LBfgsOptimizerResults LanczosState
         LevenbergMarquardtState ModelSolverState More NewtonState Nielsen QuasiNewtonState
         SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionsState VectorBundleNewtonState
-        adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual
-        curve_fit gradient_descent levenberg_marquardt minimize_residuals newton
+        adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual converged_all
+        converged_any curve_fit gradient_descent lbfgs_minimize levenberg_marquardt minimize_residuals newton
         quasi_newton truncated_conjugate_gradient_descent trust_regions vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",

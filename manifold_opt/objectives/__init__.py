@@ -1,6 +1,7 @@
 """What is minimized: objectives, their evaluations, and markers for user functions."""
 
 from .base import Objective as Objective
+from .batched import BatchedCostObjective as BatchedCostObjective
 from .blocks import BlockObjective as BlockObjective
 from .blocks import ResidualBlock as ResidualBlock
 from .cost import CostEvaluation as CostEvaluation

@@ -21,6 +21,10 @@ from .hessian_approximations import FiniteDifferenceHessian as FiniteDifferenceH
 from .hessian_approximations import HessianApproximation as HessianApproximation
 from .hessian_approximations import SymmetricRankOneHessian as SymmetricRankOneHessian
 from .lanczos import LanczosState as LanczosState
+from .lbfgs_minimize import LBfgsOptimizerResults as LBfgsOptimizerResults
+from .lbfgs_minimize import converged_all as converged_all
+from .lbfgs_minimize import converged_any as converged_any
+from .lbfgs_minimize import lbfgs_minimize as lbfgs_minimize
 from .levenberg_marquardt import LevenbergMarquardtState as LevenbergMarquardtState
 from .levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from .minimize_residuals import minimize_residuals as minimize_residuals

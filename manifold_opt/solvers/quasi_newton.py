@@ -33,6 +33,8 @@ from ..directions.preconditioned import preconditioner_of
 from ..directions.quasi_newton import InverseBFGS, QuasiNewtonUpdate, check_update
 from ..stepsizes import StepSize, StrongWolfeLinesearch
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
+from . import batched_quasi_newton
+from .batched_quasi_newton import Tolerances, check_search
 from .full_memory import FullMemory
 from .limited_memory import LimitedMemory
 from .line_search import LineSearchState
@@ -70,6 +72,11 @@ class QuasiNewtonState(LineSearchState):
     nondescent : {"reset", "steepest"}, optional
         What to do with a direction that does not descend: forget the memory, or keep it and go along minus the
         gradient for once. Default ``"steepest"`` for SR1, else ``"reset"``.
+    batched : bool
+        Whether p0 is a batch of starts, with leading axes, and the objective one of batches. Members are finished by
+        ``tolerances``, in ``converged`` and ``failed``; the search is ``HagerZhangLinesearch(compatible="tfp")``.
+    tolerances : Tolerances, optional
+        When a member of a batch has converged.
     stepsize : StepSize, optional
         Default ``StrongWolfeLinesearch()``.
     retraction, transport : str or callable, optional
@@ -81,6 +88,10 @@ class QuasiNewtonState(LineSearchState):
     ----------
     model : LimitedMemory or FullMemory or None
         What was learned; None before the first step.
+    converged, failed : array of bool
+        Which members of a batch are finished, and how.
+    queue : array
+        The pairs of a batch, ``(2, memory, *batch, *vector_shape)``, newest last.
     """
 
     def __init__(
@@ -94,9 +105,16 @@ class QuasiNewtonState(LineSearchState):
         initial_scale: float = 1.0,
         preconditioner: Any = None,
         nondescent: str | None = None,
+        batched: bool = False,
+        tolerances: Tolerances | None = None,
         **keywords: Any,
     ) -> None:
         super().__init__(p0, **keywords)
+        self.batched, self.tolerances = batched, tolerances or Tolerances()
+        if batched:
+            check_search(self.step_rule)
+            if not memory or not isinstance(update, InverseBFGS | None) or preconditioner is not None:
+                raise ValueError("a batch needs a limited memory, at least 1, without preconditioner.")
         self.update = InverseBFGS() if update is None else update
         check_update(self.update)
         self.memory = memory
@@ -130,6 +148,16 @@ class QuasiNewtonState(LineSearchState):
     def _clear(self) -> None:
         super()._clear()
         self.model: Any = None
+        self.converged: Any = None
+        self.failed: Any = None
+        self.queue: Any = None
+
+    def initialize(self, problem: Any, evaluation: Any) -> None:
+        """Evaluate at the start; members of a batch may be finished there."""
+        if self.batched:
+            batched_quasi_newton.begin(self, problem, evaluation)
+        else:
+            super().initialize(problem, evaluation)
 
     def attach(self, problem: Any) -> None:
         """Find out what the transport keeps, too."""
@@ -146,6 +174,8 @@ class QuasiNewtonState(LineSearchState):
 
     def advance(self, problem: Any) -> None:
         """One step, and what it teaches."""
+        if self.batched:
+            return self.step_batched(problem)
         e, M = self.evaluation, problem.manifold
         model = self._model(M, e)
         if len(model):
@@ -156,6 +186,10 @@ class QuasiNewtonState(LineSearchState):
             went = self._first(problem, M, model, e)
         if went:
             self._learn(M, model, e)
+
+    def step_batched(self, problem: Any) -> None:
+        """One step of all members of a batch that are not finished."""
+        batched_quasi_newton.step(self, problem)
 
     def _model(self, M: Any, e: Any) -> Any:
         """What was learned up to this point; what was learned elsewhere (after an interrupt) does not count."""
