@@ -21,6 +21,7 @@ from manifold_opt.linalg.scalars import (
     sinc_slope,
     sinhc,
     tsinc,
+    tsinc_slope,
 )
 from manifold_opt.linalg.small import (
     cholesky,
@@ -94,5 +95,6 @@ __all__ = [
     "symmetric_sqrt",
     "transpose",
     "tsinc",
+    "tsinc_slope",
     "vee",
 ]

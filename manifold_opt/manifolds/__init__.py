@@ -6,6 +6,7 @@ from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.rotations import Rotations
+from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
 from manifold_opt.manifolds.sphere import Sphere
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 from manifold_opt.manifolds.tangent_space import TangentSpace
@@ -19,6 +20,7 @@ __all__ = [
     "PowerManifold",
     "ProductManifold",
     "Rotations",
+    "SpecialEuclidean",
     "Sphere",
     "SymmetricPositiveDefinite",
     "TangentSpace",

@@ -16,6 +16,11 @@ FUNCTIONS = {
     "cosc": (lambda t: (1 - mp.cos(t)) / t**2, 6.0, 4),
     "tsinc": (lambda t: (t - mp.sin(t)) / t**3, 1e6, 4),
     "cotc": (lambda t: (1 - t / 2 * mp.cot(t / 2)) / t**2, 3.2, 8),
+    "tsinc_slope": (
+        lambda t: (t * (1 - mp.cos(t)) - 3 * (t - mp.sin(t))) / t**5 if t > 1e-150 else -mp.mpf(1) / 60,
+        4.0,
+        20,
+    ),
     "sinc_slope": (lambda t: (t * mp.cos(t) - mp.sin(t)) / t**3, 4.0, 6),
     "sinhc": (lambda t: mp.sinh(t) / t, 80.0, 4),
     "coshc": (lambda t: (mp.cosh(t) - 1) / t**2, 80.0, 6),
@@ -25,7 +30,15 @@ FUNCTIONS = {
     "expm1c": (lambda t: mp.expm1(t) / t, 80.0, 4),
     "log1pc": (lambda t: mp.log1p(t) / t, 1e30, 4),
 }
-LIMITS = {"sinc": 1.0, "cosc": 0.5, "tsinc": 1 / 6, "cotc": 1 / 12, "sinc_slope": -1 / 3, "coshc": 0.5}
+LIMITS = {
+    "sinc": 1.0,
+    "cosc": 0.5,
+    "tsinc": 1 / 6,
+    "tsinc_slope": -1 / 60,
+    "cotc": 1 / 12,
+    "sinc_slope": -1 / 3,
+    "coshc": 0.5,
+}
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

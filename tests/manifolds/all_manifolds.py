@@ -17,6 +17,7 @@ from manifold_opt.manifolds import (
     PowerManifold,
     ProductManifold,
     Rotations,
+    SpecialEuclidean,
     Sphere,
     SymmetricPositiveDefinite,
     TangentSpace,
@@ -103,4 +104,9 @@ MANIFOLDS = [
     ProductManifold(R=PowerManifold(Rotations(3), 2), t=PowerManifold(Euclidean(3), 2)),
     TangentSpace(Rotations(3), Rotations(3).random_point(1)),
     TangentSpace(SymmetricPositiveDefinite(2), SymmetricPositiveDefinite(2).random_point(1)),
+    SpecialEuclidean(2),
+    SpecialEuclidean(3),
+    SpecialEuclidean(3, metric_scale=1.0, translation_weight=0.25),
+    SpecialEuclidean(4, metric_scale=1.0),
+    PowerManifold(SpecialEuclidean(3), 2),
 ]
