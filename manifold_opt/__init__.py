@@ -35,7 +35,7 @@ _NAMES = {
     """,
     "manifolds": """
         Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations
-        SpecialEuclidean Sphere SymmetricPositiveDefinite TangentSpace
+        SpecialEuclidean Sphere Stiefel SymmetricPositiveDefinite TangentSpace
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective

@@ -8,6 +8,7 @@ from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.rotations import Rotations
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
 from manifold_opt.manifolds.sphere import Sphere
+from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 from manifold_opt.manifolds.tangent_space import TangentSpace
 
@@ -22,6 +23,7 @@ __all__ = [
     "Rotations",
     "SpecialEuclidean",
     "Sphere",
+    "Stiefel",
     "SymmetricPositiveDefinite",
     "TangentSpace",
 ]

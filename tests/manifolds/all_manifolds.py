@@ -19,6 +19,7 @@ from manifold_opt.manifolds import (
     Rotations,
     SpecialEuclidean,
     Sphere,
+    Stiefel,
     SymmetricPositiveDefinite,
     TangentSpace,
 )
@@ -109,4 +110,9 @@ MANIFOLDS = [
     SpecialEuclidean(3, metric_scale=1.0, translation_weight=0.25),
     SpecialEuclidean(4, metric_scale=1.0),
     PowerManifold(SpecialEuclidean(3), 2),
+    Stiefel(5, 2),
+    Stiefel(3, 3, metric="canonical"),
+    Stiefel(4, 2, metric="canonical"),
+    Stiefel(4, 2, field="complex"),
+    Stiefel(3, 2, field="complex", metric="canonical"),
 ]
