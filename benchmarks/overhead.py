@@ -21,6 +21,7 @@ from manifold_opt import (
     StopAfterIteration,
     StopWhenGradientNormLess,
     StopWhenRelativeOffsetLess,
+    TrustRegionsState,
     decorate,
     gradient_descent,
     levenberg_marquardt,
@@ -38,6 +39,7 @@ BUDGETS = {
     "gradient descent, Armijo": 8.0,
     "gradient descent, Armijo, Barzilai-Borwein": None,
     "Levenberg-Marquardt, 20 x 2": 25.0,
+    "trust regions, one Hessian product": 60.0,
     "debug wrapper that has nothing to print": 2.0,
     "front call, derivatives given": 150.0,
     "front call, autograd": 250.0,
@@ -51,6 +53,11 @@ def cost(p: Any) -> float:
 def gradient(p: Any) -> Any:
     g = 2.0 * A.dot(p)
     return g - p.dot(g) * p
+
+
+def hessian(p: Any, X: Any) -> Any:
+    Y = 2.0 * A.dot(X)
+    return Y - p.dot(Y) * p - (2.0 * p.dot(A).dot(p)) * X
 
 
 T = np.linspace(0.0, 1.0, 20)
@@ -83,6 +90,14 @@ def marquardt(n: int) -> Any:
     problem = Problem(Euclidean(2), NonlinearLeastSquaresObjective(residual, jacobian))
     stopping = StopAfterIteration(n) | StopWhenRelativeOffsetLess(1e-300)
     return lambda: solve(problem, LevenbergMarquardtState(np.array([1.0, 0.0]), stopping=stopping))
+
+
+def regions(n: int) -> Any:
+    """Steps to the boundary of a small region."""
+    problem = Problem(Sphere(2), CostObjective(cost, gradient, hessian))
+    stopping = StopAfterIteration(n) | StopWhenGradientNormLess(1e-300)
+    radius = {"trust_region_radius": 1e-3, "max_trust_region_radius": 1e-3}
+    return lambda: solve(problem, TrustRegionsState(P0, stopping=stopping, **radius))
 
 
 def per_iteration(short: Any, long: Any, user: dict[str, float]) -> float:
@@ -133,6 +148,8 @@ def pymanopt_per_iteration(user: dict[str, float]) -> float:
 
 def measured() -> dict[str, float]:
     user = best_in_turns({"cost": lambda: cost(P0), "gradient": lambda: gradient(P0)})
+    second = best_in_turns({"hessian": lambda: hessian(P0, gradient(P0))})
+    second["hessian"] -= user["gradient"]
     p = np.array([1.5, -2.0])
     fit = best_in_turns({"residual": lambda: residual(p), "jacobian": lambda: jacobian(p)})
     constant, armijo = ConstantLength(1e-4), ArmijoLinesearch(initial=1e-4, initial_guess="constant")
@@ -143,6 +160,7 @@ def measured() -> dict[str, float]:
             descent(ArmijoLinesearch(), 1), descent(ArmijoLinesearch(), 7), user
         ),
         "Levenberg-Marquardt, 20 x 2": per_iteration(marquardt(1), marquardt(5), fit),
+        "trust regions, one Hessian product": per_iteration(regions(10), regions(110), user | second),
     }
     watched = per_iteration(descent(constant, 10, True), descent(constant, 210, True), user)
     values["debug wrapper that has nothing to print"] = watched - values["gradient descent, constant step"]

@@ -259,6 +259,7 @@ class SecondOrderState(SolverState):
             self.fail(Status.DIVERGED, "the cost is -inf at a trial point: it is unbounded below.")
             return
         self.distrust(sub, length)
+        self.distrust(sub, 0.5 * length)  # twice, since nothing says how far off the trial was
         self.nonfinite_trials += 1
         # a step may vanish in the rounding of the point before thirty trials
         if self.nonfinite_trials == _MAX_NONFINITE or self._vanishes(length):
