@@ -39,20 +39,21 @@ _NAMES = {
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective
-        CountedObjective CubicModelObjective Fused GemanMcClure Huber InPlace LinearLoss Loss
-        NonlinearLeastSquaresObjective ReducedObjective Reduction ResidualBlock ScaledLoss ScaledObjective
-        SoftL1 SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch
-        fix
+        CountedObjective CubicModelObjective Fused GemanMcClure GraduatedGemanMcClure GraduatedTruncated Huber
+        InPlace LinearLoss Loss NonlinearLeastSquaresObjective ReducedObjective Reduction ResidualBlock
+        ScaledLoss ScaledObjective SoftL1 SymmetricLinearSystemObjective Tolerant Truncated
+        TrustRegionModelObjective Tukey UserLoss Welsch fix
     """,
     "solvers": """
         AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize BFGSHessian
         ConjugateGradientDescentState ConjugateResidualState ExactModelState FiniteDifferenceHessian
-        FixedDamping GradientDescentState HessianApproximation LBfgsOptimizerResults LanczosState
-        LevenbergMarquardtState ModelSolverState More NewtonState Nielsen QuasiNewtonState
+        FixedDamping GradientDescentState HessianApproximation IterativelyReweightedState LBfgsOptimizerResults
+        LanczosState LevenbergMarquardtState ModelSolverState More NewtonState Nielsen QuasiNewtonState
         SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionsState VectorBundleNewtonState
         adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual converged_all
-        converged_any curve_fit gradient_descent lbfgs_minimize levenberg_marquardt minimize_residuals newton
-        quasi_newton truncated_conjugate_gradient_descent trust_regions vectorbundle_newton
+        converged_any curve_fit gradient_descent graduated_non_convexity iteratively_reweighted lbfgs_minimize
+        levenberg_marquardt minimize_residuals newton quasi_newton truncated_conjugate_gradient_descent
+        trust_regions vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """

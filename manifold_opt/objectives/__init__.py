@@ -10,6 +10,9 @@ from .cost import CostObjective as CostObjective
 from .evaluation import Counts as Counts
 from .evaluation import Evaluation as Evaluation
 from .evaluation import watched as watched
+from .graduated import GraduatedGemanMcClure as GraduatedGemanMcClure
+from .graduated import GraduatedLoss as GraduatedLoss
+from .graduated import GraduatedTruncated as GraduatedTruncated
 from .least_squares import LeastSquaresEvaluation as LeastSquaresEvaluation
 from .least_squares import LeastSquaresFunctions as LeastSquaresFunctions
 from .least_squares import NonlinearLeastSquaresObjective as NonlinearLeastSquaresObjective

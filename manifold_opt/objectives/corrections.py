@@ -98,15 +98,15 @@ class Robust:
         root = np.sqrt(first)
         if self.correction == "irls" or not second.any():
             rows = self.expand(root)
-            return rows * r, _scaled_rows(rows, J)
+            return rows * r, scaled_rows(rows, J)
         units, norms = self._units(r)
         with np.errstate(divide="ignore", invalid="ignore"):
             square = 1.0 + 2.0 * norms**2 * np.where(first > 0.0, second / first, 0.0)
         beta = np.where(square >= _SMALLEST**2, np.sqrt(np.maximum(square, 0.0)), 1.0)  # 1 - alpha
         residuals = self.expand(root / beta) * r
         if all(g.size == 1 for g in self.groups):
-            return residuals, _scaled_rows(root * beta, J)
-        J = _scaled_rows(self.expand(root), J)
+            return residuals, scaled_rows(root * beta, J)
+        J = scaled_rows(self.expand(root), J)
         row = group = 0
         for u in units:
             n, size = u.shape
@@ -138,7 +138,7 @@ def one_loss(loss: Loss | None, size: int, correction: str) -> Robust | None:
     return None if loss is None or isinstance(loss, LinearLoss) else Robust((Groups(None, size, loss),), correction)
 
 
-def _scaled_rows(w: Any, J: Any) -> Any:
+def scaled_rows(w: Any, J: Any) -> Any:
     """diag(w) J."""
     if isinstance(J, BlockMatrix):
         return J.scaled_rows(w)
@@ -149,7 +149,7 @@ def _deflated(J: Any, row: int, u: Any, alpha: Any) -> Any:
     """(I - alpha u u') J for the groups of rows from ``row`` on, with unit vectors u of shape (n, size)."""
     n, size = u.shape
     if size == 1:
-        return _scaled_rows(_ones_but(J.shape[0], row, 1.0 - alpha), J)
+        return scaled_rows(_ones_but(J.shape[0], row, 1.0 - alpha), J)
     if isinstance(J, BlockMatrix):
         return J.mapped_rows(row, lambda blocks: _deflated_blocks(blocks, u, alpha))
     if hasattr(J, "tocsr"):

@@ -33,6 +33,9 @@ from .newton import NewtonState as NewtonState
 from .newton import newton as newton
 from .quasi_newton import QuasiNewtonState as QuasiNewtonState
 from .quasi_newton import quasi_newton as quasi_newton
+from .reweighted import IterativelyReweightedState as IterativelyReweightedState
+from .reweighted import graduated_non_convexity as graduated_non_convexity
+from .reweighted import iteratively_reweighted as iteratively_reweighted
 from .second_order import SecondOrderState as SecondOrderState
 from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientState as TruncatedConjugateGradientState
 from .truncated_conjugate_gradient_descent import (
