@@ -34,8 +34,9 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        Euclidean Manifold MissingOperation NotOnManifold NotTangent PowerManifold ProductManifold Rotations
-        SpecialEuclidean Sphere Stiefel SymmetricPositiveDefinite TangentSpace
+        ArraySphere Circle ComplexCircle Euclidean Manifold MissingOperation NotOnManifold NotTangent Oblique
+        PowerManifold ProductManifold Rotations SpecialEuclidean Sphere Stiefel SymmetricPositiveDefinite
+        TangentSpace Torus
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective

@@ -3,6 +3,7 @@
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
+from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.rotations import Rotations
@@ -11,13 +12,18 @@ from manifold_opt.manifolds.sphere import Sphere
 from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 from manifold_opt.manifolds.tangent_space import TangentSpace
+from manifold_opt.manifolds.torus import Circle, Torus
 
 __all__ = [
+    "ArraySphere",
+    "Circle",
+    "ComplexCircle",
     "Euclidean",
     "Manifold",
     "MissingOperation",
     "NotOnManifold",
     "NotTangent",
+    "Oblique",
     "PowerManifold",
     "ProductManifold",
     "Rotations",
@@ -26,4 +32,5 @@ __all__ = [
     "Stiefel",
     "SymmetricPositiveDefinite",
     "TangentSpace",
+    "Torus",
 ]

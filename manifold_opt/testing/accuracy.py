@@ -68,7 +68,8 @@ def check_accuracy(
         for _ in range(samples):
             p = M.random_point(rng)
             q = M.exp(p, length * unit_vector(M, p, rng))
-            p, q = p.astype(dtype), q.astype(dtype)
+            kind = np.result_type(dtype, np.complex64) if p.dtype.kind == "c" else dtype
+            p, q = p.astype(kind), q.astype(kind)
             X, d = exact(p, q)
             if condition is not None:
                 allowed = max(allowed, 1e-15 * condition(p, q))

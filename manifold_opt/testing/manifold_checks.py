@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from manifold_opt.manifolds import Manifold, NotOnManifold, NotTangent, PowerManifold, ProductManifold
+from manifold_opt.manifolds.identified import Identified
 from manifold_opt.testing.samples import (
     Array,
     Call,
@@ -441,11 +442,11 @@ def _check_curvature(M: Manifold, s: Any, low: float, high: float) -> None:
 def check_drift(M: Manifold, rng: Any = 0, steps: int | None = None) -> None:
     """Over many small steps of every retraction, points satisfy their constraint to 8 eps.
 
-    10 000 steps of the default retraction and of the exponential, a tenth of that of the others and on powers and
-    products, whose factors take the full number.
+    10 000 steps of the default retraction and of the exponential, a tenth of that of the others and on powers,
+    products and rearrangements of other manifolds, which take the full number themselves.
     """
     if steps is None:
-        steps = 1_000 if isinstance(M, (PowerManifold, ProductManifold)) else 10_000
+        steps = 1_000 if isinstance(M, (Identified, PowerManifold, ProductManifold)) else 10_000
     for name in M._names("retraction"):
         method = None if name == "own" else name
         important = method in (None, M.default_retraction, "exponential")

@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from manifold_opt.manifolds import (
+    ArraySphere,
+    Circle,
+    ComplexCircle,
     Euclidean,
     Manifold,
     NotOnManifold,
+    Oblique,
     PowerManifold,
     ProductManifold,
     Rotations,
@@ -22,6 +26,7 @@ from manifold_opt.manifolds import (
     Stiefel,
     SymmetricPositiveDefinite,
     TangentSpace,
+    Torus,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "manifolds" / "own_manifold.md"
@@ -115,4 +120,14 @@ MANIFOLDS = [
     Stiefel(4, 2, metric="canonical"),
     Stiefel(4, 2, field="complex"),
     Stiefel(3, 2, field="complex", metric="canonical"),
+    Oblique(3, 2),
+    Oblique(2, 2, field="complex"),
+    ComplexCircle(),
+    ComplexCircle(3),
+    ArraySphere(2, 3),
+    ArraySphere(2, field="complex"),
+    PowerManifold(Oblique(2, 2), 2),
+    ProductManifold(z=ComplexCircle(2), R=Rotations(2), a=Torus(2)),
+    Circle(),
+    Torus(3),
 ]

@@ -4,17 +4,23 @@ import numpy as np
 import pytest
 
 from manifold_opt.manifolds import (
+    ArraySphere,
     Euclidean,
+    Oblique,
     PowerManifold,
     ProductManifold,
     Rotations,
     Sphere,
     SymmetricPositiveDefinite,
+    Torus,
 )
 
 MANIFOLDS = [
     Euclidean(2, 3),
     Sphere(3),
+    Oblique(3, 2),
+    ArraySphere(2, 2),
+    Torus(3),
     Rotations(2),
     Rotations(3),
     SymmetricPositiveDefinite(3),
