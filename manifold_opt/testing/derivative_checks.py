@@ -250,7 +250,7 @@ def _check_second(M: Manifold, s: Sample) -> None:
             product = h(s.p)
             require(np.all(np.isfinite(product)), f"{M!r}: second derivative of {name}{where} is not finite")
             HX = M.riemannian_hessian(s.p, g(s.p), product, X)
-            measured = bend(lambda t: f(M.exp(s.p, X, t), q), 2e-2 * typical_length(M))  # noqa: B023
+            measured = bend(lambda t: f(M.exp(s.p, X, t), q), 2e-2 * typical_length(M, s.p))  # noqa: B023
             close(f"{M!r}: second derivative of {name}{where}", M.inner(s.p, HX, X), measured, 1e-5)
 
 

@@ -205,7 +205,7 @@ def retraction_order(M: Manifold, name: str, rng: Any = 0) -> float:
     """
     rng = np.random.default_rng(rng)
     p = M.random_point(rng)
-    X = unit_vector(M, p, rng) * typical_length(M)
+    X = unit_vector(M, p, rng) * typical_length(M, p)
     times = np.geomspace(0.02, 0.3, 7)
     errors = []
     for t in times:
@@ -241,7 +241,7 @@ def check_retractions(M: Manifold, rng: Any = 0) -> None:
         resolved = M.get_retraction(method)
         close(f"{what} resolved once", resolved(s.p, s.X, 0.5), M.retract(s.p, s.X, 0.5, method=method), 0.0)
         pickle.loads(pickle.dumps(resolved))
-    length = typical_length(M)
+    length = typical_length(M, s.p)
     own = M.get_retraction(_half_way)
     close(f"{M!r} with a callable retraction", own(s.p, s.X), M.retract(s.p, s.X, 0.5), 0.0)
     require(length > 0, f"{M!r} has injectivity radius 0")

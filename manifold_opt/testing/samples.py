@@ -54,13 +54,14 @@ class Sample:
         return Sample(**{name: f(value) for name, value in vars(self).items()})
 
 
-def typical_length(M: Manifold) -> float:
-    """A length at which exponential, retractions and their inverses should all work."""
-    return (
-        0.25 * min(M.injectivity_radius, 2.0)
-        if M.has("injectivity_radius") and M.injectivity_radius > 0
-        else 0.25
-    )
+def typical_length(M: Manifold, p: Array | None = None) -> float:
+    """A length at which exponential, retractions and their inverses work; at p where the radius is zero elsewhere."""
+    if not M.has("injectivity_radius"):
+        return 0.25
+    radius = M.injectivity_radius
+    if radius == 0 and p is not None:
+        radius = M.injectivity_radius_at(p)
+    return 0.25 * min(radius, 2.0) if radius > 0 else 0.25
 
 
 def ambient(
@@ -82,7 +83,7 @@ def sample(M: Manifold, rng: Any = 0, size: tuple[int, ...] = ()) -> Sample:
     """A random sample; with `size`, a batch of them."""
     rng = np.random.default_rng(rng)
     p = M.random_point(rng, size)
-    length = typical_length(M)
+    length = typical_length(M, p)
     X, Y, d, to_q = (length * factor * unit_vector(M, p, rng) for factor in (1.0, 0.7, 0.8, 0.9))
     return Sample(
         p=p,
