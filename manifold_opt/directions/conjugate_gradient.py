@@ -50,13 +50,15 @@ class Pair:
         "z",
     )
 
-    def __init__(self, M: Any, transport: Any, p: Any, g: Any, z: Any, gz: float, old: Any) -> None:
+    def __init__(
+        self, M: Any, transport: Any, p: Any, g: Any, z: Any, gz: float, old: Any, direction: Any = None
+    ) -> None:
         self.manifold, self._transport, self.point = M, transport, p
         self.gradient, self.z, self.gz = g, z, gz
         self._old = old
         self._change: Any = None
         q, _, _, X, self.gz_old, self.slope_old = old
-        self.direction = transport(q, X, p)
+        self.direction = transport(q, X, p) if direction is None else direction
 
     @property
     def change(self) -> Any:
@@ -198,6 +200,8 @@ class HagerZhangCoefficient(Coefficient):
         dy = dg - pair.slope_old
         yy = pair.inner(pair.change, pair.change_z)
         beta = _ratio(pair.zy - self.mu * yy * _ratio(dg, dy), dy)
+        if beta >= 0.0:
+            return beta
         length = pair.manifold.norm(pair.point, pair.direction)
         return max(beta, -_ratio(1.0, length * min(self.bound, pair.gz_old**0.5)))
 

@@ -29,6 +29,7 @@ from ..directions.conjugate_gradient import (
 )
 from ..directions.preconditioned import preconditioner_of
 from ..stepsizes import StepSize, StrongWolfeLinesearch
+from ..stepsizes.initial_guesses import carried
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
 from .line_search import LineSearchState
 
@@ -107,7 +108,7 @@ class ConjugateGradientDescentState(LineSearchState):
         z, gz = self._preconditioned(M, e)
         X, slope, self.beta = -z, -gz, 0.0
         if old is not None:
-            pair = Pair(M, self.transport, p, g, z, gz, old)
+            pair = Pair(M, self.transport, p, g, z, gz, old, carried(self, old[0], old[3], p))
             beta = self.coefficient(pair)
             if beta and beta - beta == 0.0:
                 Y = beta * pair.direction - z

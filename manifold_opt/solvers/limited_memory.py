@@ -3,12 +3,13 @@ r"""The last m pairs (s, y) of a quasi-Newton method, and the direction they giv
 The inverse BFGS matrix of m pairs is that of the two-loop recursion, here in the compact form of Byrd, Nocedal and
 Schnabel: with the columns of S and Y, the upper triangle R of S'Y, its diagonal D, and H0 = gamma I,
 
-    a = R^-1 S'g,   H g = H0 q + S b,   q = g - Y a,   b = R^-T (D a - Y' H0 q).
+    H g = gamma g + [S Y] K [S'g; Y'g],    K = [ R^-T (D + gamma Y'Y) R^-1   -gamma R^-T ]
+                                               [ -gamma R^-1                  0          ].
 
-It needs the inner products of g with all s and y, in one call, and two linear combinations. R^-1, D and Y'Y are kept:
-a pair adds one column and takes away the first, and isometric transports do not change them.
+A direction takes the inner products of g with all s and y, in one call, and one linear combination. R^-1, D and Y'Y are
+kept: a pair adds one column and takes away the first, and isometric transports do not change them.
 
-All vectors lie in one array, s and y on its first axis, pairs on its second in the order of time, so that one call
+All vectors lie in one array, pairs on its first axis in the order of time, s and y on its second, so that one call
 transports all of them; where a transport leaves the stored vectors alone (flat spaces, Lie algebras) it costs nothing.
 The window of the pairs moves through twice the room they need, and back to the front when it has come to the end.
 
@@ -21,6 +22,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +30,7 @@ import numpy as np
 
 # Smallest cosine between s and y that still says something about the curvature.
 _LEAST_COSINE = 1e-12
+_DOUBLE = np.dtype(float)
 
 
 class LimitedMemory:
@@ -53,7 +56,7 @@ class LimitedMemory:
     def __init__(self, size: int, point: Any, vector_shape: tuple[int, ...], scale: float) -> None:
         self.size, self.scale = size, scale
         room = 2 * size + 2
-        self._W = np.empty((2, room, *vector_shape), dtype=point.dtype)
+        self._W = np.empty((room, 2, *vector_shape), dtype=point.dtype)
         self._Ri, self._YY = np.zeros((room, room)), np.zeros((room, room))
         self._D = np.zeros(room)
         self.point = point
@@ -67,96 +70,124 @@ class LimitedMemory:
         """Forget all pairs."""
         self._a = self._b = 0
         self.gamma = 1.0
+        self._K: Any = None
+        self._stays: bool | None = None
 
     @property
     def pairs(self) -> Any:
-        """Steps and changes of the gradient, ``(2, number, *vector_shape)``, oldest first."""
-        return self._W[:, self._a : self._b]
+        """Steps and changes of the gradient, ``(number, 2, *vector_shape)``, oldest first."""
+        return self._W[self._a : self._b]
 
     @property
     def offered(self) -> Any:
         """What was offered last: a step and the gradient before it, where the pairs are now."""
-        return self._W[:, self._b]
+        return self._W[self._b]
 
     def direction(self, M: Any, g: Any, precondition: Callable[[Any], Any] | None = None) -> Any:
         """Minus H g; the preconditioner takes the place of H0."""
-        a, b, gamma = self._a, self._b, self.gamma
-        if a == b:
+        if self._a == self._b:
             return -g if precondition is None else -precondition(g)
-        W, p = self._W, self.point
-        products = M.inner(p, W[:, a:b], g)
-        alpha = self._Ri[a:b, a:b] @ products[0]
-        if precondition is None:
-            change = self._D[a:b] * alpha
-            change += gamma * (self._YY[a:b, a:b] @ alpha - products[1])
-            r = (-gamma) * g
-            r += combination(gamma * alpha, W[1, a:b])
-        else:
-            r = precondition(g - combination(alpha, W[1, a:b]))
-            change = self._D[a:b] * alpha - M.inner(p, W[1, a:b], r)
-            r = -r
-        r -= combination(change @ self._Ri[a:b, a:b], W[0, a:b])
-        return r
+        if precondition is not None:
+            return self._preconditioned(M, g, precondition)
+        if self._K is None:
+            self._K = self._compact()
+        W = self.pairs
+        c = self._K @ M.inner(self.point, W, g).reshape(-1)
+        if W.dtype is not _DOUBLE:
+            c = c.astype(W.real.dtype)
+        X = (c @ W.reshape(len(c), -1)).reshape(g.shape)
+        X -= self.gamma * g
+        return X
+
+    def _compact(self) -> Any:
+        """Minus K, its rows and columns in the order of the pairs in memory."""
+        a, b, gamma = self._a, self._b, self.gamma
+        Ri = self._Ri[a:b, a:b]
+        middle = gamma * self._YY[a:b, a:b]
+        middle.reshape(-1)[:: b - a + 1] += self._D[a:b]
+        K = np.zeros((b - a, 2, b - a, 2))
+        np.negative(Ri.T @ middle @ Ri, out=K[:, 0, :, 0])
+        np.multiply(gamma, Ri, out=K[:, 1, :, 0])
+        K[:, 0, :, 1] = K[:, 1, :, 0].T
+        return K.reshape(2 * (b - a), -1)
+
+    def _preconditioned(self, M: Any, g: Any, precondition: Callable[[Any], Any]) -> Any:
+        """The two loops: a = R^-1 S'g, r = H0 (g - Y a), minus r and S R^-T (D a - Y'r)."""
+        a, b, p, W = self._a, self._b, self.point, self.pairs
+        Ri = self._Ri[a:b, a:b]
+        alpha = Ri @ M.inner(p, W[:, 0], g)
+        r = precondition(g - combination(alpha, W[:, 1]))
+        beta = (self._D[a:b] * alpha - M.inner(p, W[:, 1], r)) @ Ri
+        return -(r + combination(beta, W[:, 0]))
 
     def offer(self, s: Any, g: Any) -> None:
         """Put down the next step and the gradient before it, to be transported along with the pairs."""
         if self._b - self._a == self.size:
             self._a += 1
-        if self._b + 1 == self._W.shape[1]:
+        if self._b + 1 == len(self._W):
             self._to_the_front()
-        self._W[0, self._b], self._W[1, self._b] = s, g
+        row = self._W[self._b]
+        row[0], row[1] = s, g
+        self._K = None
 
     def _to_the_front(self) -> None:
         a, b = self._a, self._b
         n = b - a
-        self._W[:, :n] = self._W[:, a:b]
+        self._W[:n] = self._W[a:b]
         self._Ri[:n, :n], self._YY[:n, :n] = self._Ri[a:b, a:b].copy(), self._YY[a:b, a:b].copy()
         self._D[:n] = self._D[a:b]
         self._a, self._b = 0, n
 
     def move(self, M: Any, transport: Callable[..., Any], q: Any, isometric: bool) -> None:
         """Transport the pairs, and what was offered, to q."""
-        a, b = self._a, self._b + 1
-        W = self._W[:, a:b]
-        moved = transport(self.point, W, q)
-        self.point = q
-        if moved is W:
-            return
-        self._W[:, a:b] = moved
-        if not isometric and a < self._b:
+        a, b = self._a, self._b
+        p, W, self.point = self.point, self._W[a : b + 1], q
+        if self._stays is None:
+            moved = transport(p, W, q)
+            self._stays = moved is W
+            if not self._stays:
+                W[...] = moved
+        elif not self._stays:
+            transport(p, W, q, out=W)
+        if not (isometric or self._stays) and a < b:
             self._measure(M)
 
     def _measure(self, M: Any) -> None:
         """Inner products of pairs whose transport has changed them; those without positive curvature go."""
-        a, b = self._a, self._b
-        S, Y = self._W[0, a:b], self._W[1, a:b]
-        SY, YY = (M.inner(self.point, X[:, None], Y[None]) for X in (S, Y))
-        lengths = np.sqrt(np.diagonal(YY) * M.inner(self.point, S, S))
+        a, b, p = self._a, self._b, self.point
+        S, Y = self._W[a:b, 0], self._W[a:b, 1]
+        SY, YY = (M.inner(p, X[:, None], Y[None]) for X in (S, Y))
+        lengths = np.sqrt(np.diagonal(YY) * M.inner(p, S, S))
         good = np.diagonal(SY) > _LEAST_COSINE * lengths
         if not good.all():
             kept = np.flatnonzero(good)
             self.skipped += b - a - len(kept)
             SY, YY = SY[np.ix_(kept, kept)], YY[np.ix_(kept, kept)]
-            W = self._W
-            W[:, a : a + len(kept)] = W[:, a:b][:, kept]
-            W[:, a + len(kept)] = W[:, b]
+            offered = self._W[b].copy()
+            self._W[a : a + len(kept)] = self._W[a:b][kept]
             self._b = b = a + len(kept)
+            self._W[b] = offered
         self._YY[a:b, a:b], self._D[a:b] = YY, np.diagonal(SY)
         self._Ri[a:b, a:b] = np.linalg.inv(np.triu(SY)) if b > a else 0.0
 
-    def learn(self, M: Any, s: Any, y: Any, sy: float, ss: float) -> None:
-        """Store what was offered, as the pair (s, y); ``sy`` and ``ss`` are its inner products."""
-        a, b = self._a, self._b
+    def learn(self, M: Any, y: Any, ss: float | None = None, least: float = 0.0) -> None:
+        """Store what was offered as a pair with the change y, if <s, y> > 0 and <s, y> >= least <s, s>.
+
+        ``ss`` is <s, s> where that is known.
+        """
+        a, b, p = self._a, self._b, self.point
         W, Ri = self._W, self._Ri
-        W[1, b] = y
-        products = M.inner(self.point, W[:, a : b + 1], y)
-        yy = float(products[1, -1])
-        if not sy > _LEAST_COSINE * (ss * yy) ** 0.5:
+        W[b, 1] = y
+        products = M.inner(p, W[a : b + 1], y)
+        sy, yy = products[-1].tolist()
+        if ss is None:
+            ss = M.inner(p, W[b, 0], W[b, 0])
+        if not (sy > _LEAST_COSINE * math.sqrt(ss * yy) and sy >= least * ss):
             self.skipped += 1
             return
         if b > a:
-            self._YY[b, a:b] = self._YY[a:b, b] = products[1, :-1]
-            Ri[a:b, b] = Ri[a:b, a:b] @ products[0, :-1] * (-1.0 / sy)
+            self._YY[b, a:b] = self._YY[a:b, b] = products[:-1, 1]
+            np.matmul(Ri[a:b, a:b], products[:-1, 0] * (-1.0 / sy), out=Ri[a:b, b])
             Ri[b, a:b] = 0.0
         self._YY[b, b], self._D[b], Ri[b, b] = yy, sy, 1.0 / sy
         self._b = b + 1

@@ -39,14 +39,17 @@ class LineSearchState(SolverState):
         Machine precision of the point's numbers.
     safe_length : float
         Steps up to this length need not ask ``M.max_step``.
+    carried : tuple or None
+        Last direction that was transported: (X, q, transported X).
     along : array
         Direction of the last accepted step, at the point where it started.
     natural_step : float or None
         t for which the direction is scaled, to be tried first; None where the step-size rule had better guess.
     """
 
-    transient: ClassVar[tuple[str, ...]] = ("retract", "transport", "safe_length", "_search")
+    transient: ClassVar[tuple[str, ...]] = ("retract", "transport", "safe_length", "_search", "carried")
     natural_step: float | None = None
+    carried: Any = None
 
     def __init__(
         self,

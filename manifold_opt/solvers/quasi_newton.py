@@ -224,32 +224,28 @@ class QuasiNewtonState(LineSearchState):
         if self.memory == 0:
             model.point = q
             return
+        least = 0.0 if self.cautious is None else self.cautious(old.gradient_norm)
         if self.memory is None:
-            s, c = t * model.coordinates(M, X), model.coordinates(M, old.gradient)
-            model.move(M, self.transport, q, self._isometric)
-            d = model.coordinates(M, new.gradient)
-            y = self._curved(s, d - c, -t * c, float(s @ (d - c)), -t * float(s @ c))
-            sy, ss = float(s @ y), float(s @ s)
-            if self._trusted(sy, ss, old):
-                model.learn(s, y, sy)
+            self._learn_matrix(M, model, old, t * X, least)
             return
         model.offer(t * X, old.gradient)
         model.move(M, self.transport, q, self._isometric)
         s, g = model.offered
         y = new.gradient - g
-        sy = M.inner(q, s, y)
         if self.damped:
-            y = self._curved(s, y, -t * g, sy, -t * M.inner(q, s, g))
-            sy = M.inner(q, s, y)
-        ss = self.step_norm**2 if self._isometric else M.inner(q, s, s)
-        if self._trusted(sy, ss, old):
-            model.learn(M, s, y, sy, ss)
+            y = self._curved(s, y, -t * g, M.inner(q, s, y), -t * M.inner(q, s, g))
+        model.learn(M, y, self.step_norm**2 if self._isometric else None, least)
 
-    def _trusted(self, sy: float, ss: float, old: Any) -> bool:
-        """Whether the curvature of a pair is enough for a cautious update."""
-        if self.cautious is not None:
-            return sy >= self.cautious(old.gradient_norm) * ss
-        return sy > 0.0 or not self.update.needs_curvature
+    def _learn_matrix(self, M: Any, model: Any, old: Any, tX: Any, least: float) -> None:
+        """The same in coordinates, which the transport of the frame does not change."""
+        t = self.stepsize
+        s, c = model.coordinates(M, tX), model.coordinates(M, old.gradient)
+        model.move(M, self.transport, self.evaluation.point, self._isometric)
+        y = model.coordinates(M, self.evaluation.gradient) - c
+        y = self._curved(s, y, -t * c, float(s @ y), -t * float(s @ c))
+        sy = float(s @ y)
+        if sy >= least * float(s @ s) and (sy > 0.0 or not self.update.needs_curvature):
+            model.learn(s, y, sy)
 
     def _curved(self, s: Any, y: Any, Bs: Any, sy: float, sBs: float) -> Any:
         """Change of the gradient, damped so that <s, y> >= 0.2 <s, B s>."""

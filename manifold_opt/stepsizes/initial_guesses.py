@@ -16,6 +16,16 @@ from typing import Any
 from .base import check_positive
 
 
+def carried(state: Any, p: Any, X: Any, q: Any) -> Any:
+    """X transported from p to q, once: a search, the next guess and the next direction all ask for it."""
+    kept = state.carried
+    if kept is not None and kept[1] is q and kept[0] is X:
+        return kept[2]
+    Y = state.transport(p, X, q)
+    state.carried = (X, q, Y)
+    return Y
+
+
 class InitialGuess:
     """Base of all initial guesses: frozen values, bound at run time."""
 
@@ -124,7 +134,7 @@ class _BoundBarzilaiBorwein(BoundGuess):
         start, X_last, slope_last, length_last, t = self.last
         e = state.evaluation
         p = e.point
-        change = problem.manifold.inner(p, e.gradient, state.transport(start, X_last, p)) - slope_last
+        change = problem.manifold.inner(p, e.gradient, carried(state, start, X_last, p)) - slope_last
         if change <= 0.0:
             return 2.0 * t
         step = t * length_last * length_last / change * (-slope / (length * length))

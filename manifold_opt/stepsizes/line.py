@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from ..core.status import Status
 from .base import BoundStepSize, StepSize, check_positive
-from .initial_guesses import initial_guess
+from .initial_guesses import carried, initial_guess
 
 # DESIGN: that many non-finite trials in a row are the function's fault.
 MAX_NONFINITE = 30
@@ -148,9 +148,9 @@ class Line:
 
     def slope_at(self, trial: Trial) -> float:
         """Inner product of the gradient at the trial and X transported there."""
-        e, state = trial.evaluation, self.state
+        e = trial.evaluation
         q = e.point
-        value = self.problem.manifold.inner(q, e.gradient, state.transport(self.e.point, self.X, q))
+        value = self.problem.manifold.inner(q, e.gradient, carried(self.state, self.e.point, self.X, q))
         if value - value != 0.0:
             raise SearchEnds(Status.BAD_FUNCTION, "the gradient is not finite at a trial point of finite cost")
         return value
