@@ -34,8 +34,8 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        ArraySphere Circle ComplexCircle Euclidean Manifold MissingOperation NotOnManifold NotTangent Oblique
-        PowerManifold ProductManifold Rotations SpecialEuclidean Sphere Stiefel SymmetricPositiveDefinite
+        ArraySphere Circle ComplexCircle Euclidean Hyperbolic Manifold MissingOperation NotOnManifold NotTangent
+        Oblique PowerManifold ProductManifold Rotations SpecialEuclidean Sphere Stiefel SymmetricPositiveDefinite
         TangentSpace Torus
     """,
     "objectives": """

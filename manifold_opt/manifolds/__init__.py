@@ -3,6 +3,7 @@
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
+from manifold_opt.manifolds.hyperbolic import Hyperbolic
 from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.product import ProductManifold
@@ -19,6 +20,7 @@ __all__ = [
     "Circle",
     "ComplexCircle",
     "Euclidean",
+    "Hyperbolic",
     "Manifold",
     "MissingOperation",
     "NotOnManifold",

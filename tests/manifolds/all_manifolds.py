@@ -15,6 +15,7 @@ from manifold_opt.manifolds import (
     Circle,
     ComplexCircle,
     Euclidean,
+    Hyperbolic,
     Manifold,
     NotOnManifold,
     Oblique,
@@ -130,4 +131,8 @@ MANIFOLDS = [
     ProductManifold(z=ComplexCircle(2), R=Rotations(2), a=Torus(2)),
     Circle(),
     Torus(3),
+    Hyperbolic(1),
+    Hyperbolic(2),
+    Hyperbolic(5),
+    PowerManifold(Hyperbolic(2), 2),
 ]
