@@ -48,7 +48,7 @@ _NAMES = {
     "solvers": """
         AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize BFGSHessian
         ConjugateGradientDescentState ConjugateResidualState ExactModelState FiniteDifferenceHessian
-        FixedDamping GradientDescentState HessianApproximation IterativelyReweightedState LBfgsOptimizerResults
+        FixedDamping GaussNewtonHessian GradientDescentState HessianApproximation IterativelyReweightedState LBfgsOptimizerResults
         LanczosState LevenbergMarquardtState ModelSolverState More NewtonState Nielsen QuasiNewtonState
         SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionsState VectorBundleNewtonState
         adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual converged_all

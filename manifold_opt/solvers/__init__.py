@@ -18,6 +18,7 @@ from .gradient_descent import GradientDescentState as GradientDescentState
 from .gradient_descent import gradient_descent as gradient_descent
 from .hessian_approximations import BFGSHessian as BFGSHessian
 from .hessian_approximations import FiniteDifferenceHessian as FiniteDifferenceHessian
+from .hessian_approximations import GaussNewtonHessian as GaussNewtonHessian
 from .hessian_approximations import HessianApproximation as HessianApproximation
 from .hessian_approximations import SymmetricRankOneHessian as SymmetricRankOneHessian
 from .lanczos import LanczosState as LanczosState

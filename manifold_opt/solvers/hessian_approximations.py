@@ -1,4 +1,4 @@
-r"""What may stand for the Hessian in a quadratic model: differences of the gradient, or updates from the steps taken.
+r"""What may stand for the Hessian in a quadratic model: differences of the gradient, updates from the steps, or J'J.
 
 With s the step and y the change of the gradient, both in the tangent space of the new point, the updates are
 
@@ -103,6 +103,29 @@ class _Differences(BoundHessian):
         return apply
 
 
+@dataclass(frozen=True)
+class GaussNewtonHessian(HessianApproximation):
+    """J'J of a least-squares objective, J the Jacobian corrected for the loss: two products with J per vector.
+
+    Good where the residuals are small or nearly linear. For the objectives of `levenberg_marquardt` only.
+    """
+
+    def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundHessian:
+        """See `HessianApproximation.bind`."""
+        return _GaussNewton(self)
+
+
+class _GaussNewton(BoundHessian):
+    __slots__ = ()
+
+    def operator(self, problem: Any, e: Any) -> Callable[[Any], Any]:
+        J = getattr(e, "model_jacobian", None)
+        if J is None:
+            raise TypeError("`hessian_approximation` GaussNewtonHessian() needs a least-squares objective.")
+        M, p = problem.manifold, e.point
+        return lambda X: M.get_vector(p, J.T @ (J @ M.get_coordinates(p, X)))
+
+
 class _Updated(BoundHessian):
     """B as a symmetric matrix in the default orthonormal coordinates; None stands for the identity, unscaled."""
 
@@ -189,3 +212,12 @@ class BFGSHessian(_Update):
             y = theta * y + (1.0 - theta) * Bs
             sy = float(s @ y)
         return B - np.outer(Bs, Bs) / sBs + np.outer(y, y) / sy
+
+
+def check_has_hessian(e: Any, solver: str) -> None:
+    """Raise TypeError where the objective knows no Hessian, naming a way out."""
+    if not hasattr(type(e), "hessian_operator"):
+        raise TypeError(
+            f"{solver}() needs products with the Hessian, which {type(e).__name__} does not have: give a cost, or, to "
+            "trust_regions and adaptive_regularization_with_cubics, hessian_approximation=GaussNewtonHessian()."
+        )

@@ -36,6 +36,7 @@ from ..manifolds import TangentSpace
 from ..objectives.linear_systems import SymmetricLinearSystemObjective
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
 from .conjugate_residual import ConjugateResidualState
+from .hessian_approximations import check_has_hessian
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -81,6 +82,11 @@ class NewtonState(SolverState):
     def default_stopping(cls) -> Any:
         """200 iterations or a gradient norm below 1e-8."""
         return StopAfterIteration(200) | StopWhenGradientNormLess(1e-8)
+
+    def initialize(self, problem: Any, evaluation: Any) -> None:
+        """Evaluate the gradient at the start."""
+        check_has_hessian(evaluation, "newton")
+        super().initialize(problem, evaluation)
 
     def attach(self, problem: Any) -> None:
         """Resolve the retraction."""

@@ -20,7 +20,7 @@ from ..core.state import SolverState
 from ..core.status import Status
 from ..decorators.base import unwrap
 from ..manifolds import TangentSpace
-from .hessian_approximations import HessianApproximation
+from .hessian_approximations import HessianApproximation, check_has_hessian
 from .line_search import check_given_gradient
 from .model_solver import ModelSolverState
 
@@ -97,6 +97,8 @@ class SecondOrderState(SolverState):
 
     def initialize(self, problem: Any, evaluation: Any) -> None:
         """Evaluate cost and gradient at the start."""
+        if self.hessian_approximation is None:
+            check_has_hessian(evaluation, type(self).__name__.removesuffix("State"))
         if not math.isfinite(evaluation.cost):
             self.fail(Status.BAD_FUNCTION, f"the cost is {evaluation.cost} at the start point: choose another one.")
             return

@@ -42,6 +42,7 @@ from ..stopping.models import (
     StopWhenResidualIsReducedByFactorOrPower,
     StopWhenTrustRegionIsExceeded,
 )
+from .hessian_approximations import check_has_hessian
 from .model_solver import ModelSolverState
 
 if TYPE_CHECKING:
@@ -310,6 +311,7 @@ def truncated_conjugate_gradient_descent(
         trust_region_radius = radius / 4.0 if radius > 0.0 else math.inf
     check_positive("trust_region_radius", trust_region_radius)
     e = Problem(M, objective).evaluate(p)
+    check_has_hessian(e, "truncated_conjugate_gradient_descent")
     preconditioner = getattr(e.functions, "preconditioner", None)
     model = TrustRegionModelObjective(e, float(trust_region_radius), preconditioner=preconditioner)
     result = run(

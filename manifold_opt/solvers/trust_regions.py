@@ -73,7 +73,8 @@ class TrustRegionsState(SecondOrderState):
         Start each subproblem from a small random vector, which leaves saddle points, and end only where no negative
         curvature is met.
     hessian_approximation : HessianApproximation, optional
-        Used instead of the Hessian: ``FiniteDifferenceHessian()``, ``SymmetricRankOneHessian()``, ``BFGSHessian()``.
+        Used instead of the Hessian: ``FiniteDifferenceHessian()``, ``SymmetricRankOneHessian()``, ``BFGSHessian()``, or
+        ``GaussNewtonHessian()`` for least squares.
     subsolver : ModelSolverState, optional
         Default ``TruncatedConjugateGradientState()``; copied unless it is wrapped.
     retraction, transport : str or callable, optional
@@ -168,9 +169,8 @@ class TrustRegionsState(SecondOrderState):
 
     def model(self, e: Any, operator: Any) -> TrustRegionModelObjective:
         """Quadratic model over a ball."""
-        return TrustRegionModelObjective(
-            e, self.trust_region_radius, hessian=operator, preconditioner=e.functions.preconditioner
-        )
+        preconditioner = getattr(e.functions, "preconditioner", None)
+        return TrustRegionModelObjective(e, self.trust_region_radius, hessian=operator, preconditioner=preconditioner)
 
     def start_vector(self, M: Any, p: Any) -> Any:
         """Zero, or a vector long enough to be seen in the gradient of the model, short beside the radius."""
@@ -296,7 +296,8 @@ def trust_regions(
     randomize : bool, optional
         Start each subproblem from a small random vector, which leaves saddle points.
     hessian_approximation : HessianApproximation, optional
-        Instead of the Hessian: ``FiniteDifferenceHessian()``, ``SymmetricRankOneHessian()`` or ``BFGSHessian()``.
+        Instead of the Hessian: ``FiniteDifferenceHessian()``, ``SymmetricRankOneHessian()``, ``BFGSHessian()``, or
+        ``GaussNewtonHessian()`` for least squares.
     subsolver : ModelSolverState, optional
         ``TruncatedConjugateGradientState()`` (default), ``LanczosState()`` or ``ExactModelState()``.
     retraction, transport : str or callable, optional

@@ -16,7 +16,9 @@ from manifold_opt import (
     Euclidean,
     ExactModelState,
     FiniteDifferenceHessian,
+    GaussNewtonHessian,
     LanczosState,
+    NonlinearLeastSquaresObjective,
     Problem,
     Rotations,
     Sphere,
@@ -465,3 +467,34 @@ def test_a_huge_cost_at_a_trial_is_no_rounding():
     """With a radius of 1e9 the first trials have costs of 1e36, whose last digit exceeds any decrease."""
     result = trust_regions(Euclidean(4), rosenbrock, np.array([-0.6, 0.4, 0.2, 0.0]), trust_region_radius=1e9)
     assert result.converged
+
+
+@pytest.mark.parametrize("subsolver", SUBSOLVERS)
+def test_gauss_newton_on_least_squares(subsolver):
+    objective = NonlinearLeastSquaresObjective(lambda x: np.array([10.0 * (x[1] - x[0] ** 2), 1.0 - x[0]]))
+    arguments = Euclidean(2), objective, np.array([-1.2, 1.0])
+    result = trust_regions(
+        *arguments, hessian_approximation=GaussNewtonHessian(), subsolver=SUBSOLVERS[subsolver]()
+    )
+    assert result.converged
+    np.testing.assert_allclose(result.point, 1.0, rtol=1e-8)
+    with pytest.raises(TypeError, match="GaussNewtonHessian"):
+        trust_regions(*arguments)
+    with pytest.raises(TypeError, match="least-squares"):
+        trust_regions(Euclidean(2), rosenbrock, np.ones(2) / 2, hessian_approximation=GaussNewtonHessian())
+
+
+@pytest.mark.parametrize("subsolver", SUBSOLVERS)
+@pytest.mark.parametrize("hessian", HESSIANS)
+def test_single_precision_survives(subsolver, hessian):
+    result = trust_regions(
+        Sphere(3),
+        rayleigh(TRIDIAGONAL.astype(np.float32)),
+        np.eye(4, dtype=np.float32)[0],
+        subsolver=SUBSOLVERS[subsolver](),
+        hessian_approximation=HESSIANS[hessian],
+        tolerance=1e-4,
+    )
+    assert result.converged
+    assert result.point.dtype == np.float32
+    assert math.isclose(result.cost, -2.2236137, rel_tol=1e-6)
