@@ -48,13 +48,14 @@ _NAMES = {
     "solvers": """
         AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize BFGSHessian
         ConjugateGradientDescentState ConjugateResidualState ExactModelState FiniteDifferenceHessian
-        FixedDamping GaussNewtonHessian GradientDescentState HessianApproximation IterativelyReweightedState LBfgsOptimizerResults
-        LanczosState LevenbergMarquardtState ModelSolverState More NewtonState Nielsen QuasiNewtonState
-        SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionsState VectorBundleNewtonState
-        adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual converged_all
-        converged_any curve_fit gradient_descent graduated_non_convexity iteratively_reweighted lbfgs_minimize
-        levenberg_marquardt minimize_residuals newton quasi_newton truncated_conjugate_gradient_descent
-        trust_regions vectorbundle_newton
+        FixedDamping GaussNewtonHessian GradientDescentState HessianApproximation IterativelyReweightedState
+        LBfgsOptimizerResults LanczosState LevenbergMarquardtState ModelSolverState More NewtonState Nielsen
+        QuasiNewtonState SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionReflectiveState
+        TrustRegionsState VectorBundleNewtonState adaptive_regularization_with_cubics conjugate_gradient_descent
+        conjugate_residual converged_all converged_any curve_fit gradient_descent graduated_non_convexity
+        iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize_residuals newton
+        quasi_newton truncated_conjugate_gradient_descent trust_region_reflective trust_regions
+        vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """
@@ -64,13 +65,14 @@ _NAMES = {
         WolfePowellLinesearch
     """,
     "stopping": """
-        StopAfter StopAfterDimension StopAfterEvaluations StopAfterIteration StopWhenChangeLess StopWhenCostChangeLess
-        StopWhenCostLess StopWhenCostNaN StopWhenCurvatureIsNegative StopWhenEntryChangeLess
-        StopWhenFirstOrderProgress StopWhenGradientChangeLess StopWhenGradientNormLess StopWhenIterateNaN
-        StopWhenModelIncreased StopWhenNoNegativeCurvature StopWhenRelativeCostChangeLess
+        ConvergenceTest GradientTest SolutionTest StopAfter StopAfterDimension StopAfterEvaluations
+        StopAfterIteration StopWhenChangeLess StopWhenCostChangeLess StopWhenCostLess StopWhenCostNaN
+        StopWhenCurvatureIsNegative StopWhenDecreaseLess StopWhenEntryChangeLess StopWhenFirstOrderProgress
+        StopWhenGradientChangeLess StopWhenGradientNormLess StopWhenIterateNaN StopWhenModelIncreased
+        StopWhenNoNegativeCurvature StopWhenOptimalityLess StopWhenRelativeCostChangeLess
         StopWhenRelativeGradientNormLess StopWhenRelativeOffsetLess StopWhenRelativeResidualLess
-        StopWhenResidualIsReducedByFactorOrPower StopWhenSmallerOrEqual StopWhenStepNormLess StopWhenStepsizeLess
-        StopWhenTrustRegionIsExceeded StoppingCriterion
+        StopWhenResidualIsReducedByFactorOrPower StopWhenSmallerOrEqual StopWhenStepNormLess
+        StopWhenStepsizeLess StopWhenTrialStepLess StopWhenTrustRegionIsExceeded StoppingCriterion ValueTest
     """,
 }
 _ROOMS = ("autodiff", "checks", "datasets", "functions", "linalg", "testing")

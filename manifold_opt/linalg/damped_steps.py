@@ -82,7 +82,10 @@ class SingularSteps:
                 length = math.sqrt(square)
                 if length <= longest:
                     break
-                lam += square / float((z / den).dot(z)) * (length - radius) / radius
+                slope = float((z / den).dot(z))
+                if not slope > 0.0:  # the step is at the least number there is
+                    break
+                lam += square / slope * (length - radius) / radius
         s = -z.dot(self.V)
         return (s if self.scale is None else s / self.scale), length, lam
 

@@ -26,6 +26,7 @@ from .lbfgs_minimize import LBfgsOptimizerResults as LBfgsOptimizerResults
 from .lbfgs_minimize import converged_all as converged_all
 from .lbfgs_minimize import converged_any as converged_any
 from .lbfgs_minimize import lbfgs_minimize as lbfgs_minimize
+from .least_squares import least_squares as least_squares
 from .levenberg_marquardt import LevenbergMarquardtState as LevenbergMarquardtState
 from .levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from .minimize_residuals import minimize_residuals as minimize_residuals
@@ -42,6 +43,8 @@ from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientStat
 from .truncated_conjugate_gradient_descent import (
     truncated_conjugate_gradient_descent as truncated_conjugate_gradient_descent,
 )
+from .trust_region_reflective import TrustRegionReflectiveState as TrustRegionReflectiveState
+from .trust_region_reflective import trust_region_reflective as trust_region_reflective
 from .trust_region_steps import More as More
 from .trust_regions import TrustRegionsState as TrustRegionsState
 from .trust_regions import trust_regions as trust_regions

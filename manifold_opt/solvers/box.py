@@ -57,6 +57,11 @@ class Box:
         x = self.position(p)
         return self.fixed | ((x <= self.lower) & (g > 0.0)) | ((x >= self.upper) & (g < 0.0))
 
+    def active(self, p: Any) -> Any:
+        """-1 or 1 for each coordinate on its lower or upper bound, else 0."""
+        x = self.position(p)
+        return (x >= self.upper).astype(int) - (x <= self.lower).astype(int)
+
     def check(self, p: Any) -> None:
         """Raise ValueError when the start point is outside."""
         x = self.position(p)

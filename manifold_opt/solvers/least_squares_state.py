@@ -19,11 +19,14 @@ from ..core.state import SolverState
 from ..core.status import Status
 from ..linalg.solvers import DenseQR
 from ..stopping import (
+    StopAfter,
+    StopAfterEvaluations,
     StopAfterIteration,
     StopWhenDecreaseUnresolvable,
     StopWhenRelativeOffsetLess,
     StopWhenResidualAtRounding,
 )
+from ..stopping.edit import leaves
 from .coordinates import coordinate_sizes
 
 MAX_NONFINITE = 30
@@ -170,6 +173,42 @@ class LeastSquaresState(SolverState):
         sizes = coordinate_sizes(e.functions.manifold, e.point)
         return 4.0 * self.eps * float(np.linalg.norm(self.column_norms() * sizes))
 
+    @property
+    def optimality(self) -> float:
+        """Largest coordinate of the gradient, SciPy's measure."""
+        g = self.evaluation.gradient_coordinates
+        return float(np.max(np.abs(g))) if g.size else 0.0
+
+    @property
+    def estimated_error(self) -> float:
+        """Largest coordinate of the Gauss-Newton step from here: about how far the solution is."""
+        solver = self.solver_here()
+        try:
+            s = solver.solve(self.evaluation.model_residuals, 0.0, None)[0]
+        except np.linalg.LinAlgError:
+            return math.inf
+        return float(np.max(np.abs(s)))
+
+    @property
+    def convergence_tests(self) -> list[Any]:
+        """The parts of the stopping criterion at work, each with its ``rule``, ``reason`` and, if any, ``error``."""
+        return [bound for bound in self._stop.tree() if not any(True for _ in bound.inner())]
+
+    @property
+    def remaining(self) -> dict[str, float]:
+        """What is left of each limit of the stopping criterion: ``"iterations"``, ``"evaluations"``, ``"time"``."""
+        left: dict[str, float] = {}
+        for rule in leaves(self.stopping):
+            if isinstance(rule, StopAfterIteration):
+                _keep_least(left, "iterations", rule.n - self.iteration)
+            elif isinstance(rule, StopAfter):
+                _keep_least(left, "time", rule.seconds - self.elapsed)
+            elif isinstance(rule, StopAfterEvaluations):
+                name = rule.counter or "residual"
+                key = "evaluations" if rule.counter is None else f"{name} evaluations"
+                _keep_least(left, key, rule.n - self.evaluations[name])
+        return left
+
     # the start
 
     def begin(self, problem: Any) -> None:
@@ -288,6 +327,10 @@ class LeastSquaresState(SolverState):
         self.nonfinite_trials += 1
         if self.nonfinite_trials == MAX_NONFINITE:
             self.fail(Status.BAD_FUNCTION, f"the residual was not finite at {MAX_NONFINITE} trial points in a row.")
+
+
+def _keep_least(left: dict[str, float], name: str, value: float) -> None:
+    left[name] = max(min(value, left.get(name, math.inf)), 0)
 
 
 def decrease(e: Any, candidate: Any) -> float:

@@ -138,6 +138,22 @@ class LevenbergMarquardtState(LeastSquaresState):
         radius = getattr(bound, "radius", None)
         return math.nan if radius is None else float(radius)
 
+    @property
+    def optimality(self) -> float:
+        """Largest coordinate of the gradient that the bounds let move."""
+        if self._box is None:
+            return super().optimality
+        e = self.evaluation
+        g = e.gradient_coordinates
+        return float(np.max(np.abs(np.where(self._box.blocked(e.point, g), 0.0, g))))
+
+    @property
+    def active(self) -> Any:
+        """-1 or 1 for each coordinate on its lower or upper bound, else 0."""
+        if self._box is None:
+            return np.zeros(len(self.evaluation.gradient_coordinates), int)
+        return self._box.active(self.evaluation.point)
+
     # the algorithm
 
     def begin(self, problem: Any) -> None:

@@ -13,6 +13,15 @@ from .changes import (
 from .combine import StopWhenAll, StopWhenAny, StopWhenIteration, StopWhenRepeated
 from .criterion import Bound, StoppingCriterion
 from .edit import edit
+from .fits import (
+    ConvergenceTest,
+    GradientTest,
+    SolutionTest,
+    StopWhenDecreaseLess,
+    StopWhenOptimalityLess,
+    StopWhenTrialStepLess,
+    ValueTest,
+)
 from .least_squares import (
     StopWhenDecreaseUnresolvable,
     StopWhenRelativeOffsetLess,
@@ -43,6 +52,9 @@ __all__ = [
     "MEANING",
     "AcceptedStepCriterion",
     "Bound",
+    "ConvergenceTest",
+    "GradientTest",
+    "SolutionTest",
     "StopAfter",
     "StopAfterDimension",
     "StopAfterEvaluations",
@@ -54,6 +66,7 @@ __all__ = [
     "StopWhenCostLess",
     "StopWhenCostNaN",
     "StopWhenCurvatureIsNegative",
+    "StopWhenDecreaseLess",
     "StopWhenDecreaseUnresolvable",
     "StopWhenEntryChangeLess",
     "StopWhenFirstOrderProgress",
@@ -63,6 +76,7 @@ __all__ = [
     "StopWhenIteration",
     "StopWhenModelIncreased",
     "StopWhenNoNegativeCurvature",
+    "StopWhenOptimalityLess",
     "StopWhenRelativeCostChangeLess",
     "StopWhenRelativeGradientNormLess",
     "StopWhenRelativeOffsetLess",
@@ -73,7 +87,9 @@ __all__ = [
     "StopWhenSmallerOrEqual",
     "StopWhenStepNormLess",
     "StopWhenStepsizeLess",
+    "StopWhenTrialStepLess",
     "StopWhenTrustRegionIsExceeded",
     "StoppingCriterion",
+    "ValueTest",
     "edit",
 ]

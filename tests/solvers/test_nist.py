@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt with its defaults on the certified problems of NIST, from both starts."""
+"""`least_squares` with its defaults on the certified problems of NIST, from both starts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import nist
 import numpy as np
 import pytest
 
-from manifold_opt.core import Status
 from manifold_opt.manifolds import Euclidean
-from manifold_opt.solvers import levenberg_marquardt
+from manifold_opt.solvers import least_squares
 
 pytestmark = [
     pytest.mark.data,
@@ -25,7 +24,7 @@ RUNS = [(name, start) for name in nist.MODELS for start in (1, 2)]
 def fitted(name, start):
     problem = nist.read(name)
     b0 = problem.starts[start - 1]
-    return problem, levenberg_marquardt(Euclidean(len(b0)), problem.residual, b0, autodiff="autograd")
+    return problem, least_squares(Euclidean(len(b0)), problem.residual, b0, autodiff="autograd")
 
 
 def digits(found, certified):
@@ -43,20 +42,16 @@ def test_the_certified_parameters_have_the_certified_sum_of_squares(name):
 
 
 @pytest.mark.parametrize("name, start", RUNS)
-def test_a_run_is_right_or_does_not_say_so(name, start):
-    """Six digits and success; or, on a plateau or after 500 iterations in a valley, an honest status."""
+def test_every_run_is_right_and_says_so(name, start):
     problem, result = fitted(name, start)
-    if digits(result.point, problem.parameters) >= 6.0:
-        assert 2.0 * result.cost <= problem.sum_of_squares * (1.0 + 1e-9)
-        # rounding may leave a right answer STALLED only where the fit is perfect but for the rounding of the data
-        assert result.converged or (name.startswith("Lanczos") and result.status is Status.STALLED)
-    else:
-        assert not result.converged, result
-        assert result.cost <= 0.5 * np.sum(problem.residual(problem.starts[start - 1]) ** 2)
+    assert result.converged, result
+    # seven and a half of ENSO's and Lanczos' are what double precision leaves of them
+    assert digits(result.point, problem.parameters) >= 7.5
+    assert 2.0 * result.cost <= problem.sum_of_squares * (1.0 + 1e-9)
 
 
 def test_digits_over_all_runs():
-    """SciPy's best method and settings reach 6 digits in all 54 runs, and 8 in 47."""
+    """SciPy's best method and settings reach 6 digits in all 54 runs, and 8 in 47; 54, 54 and 32 were seen here."""
     found = np.array([digits(fitted(*run)[1].point, fitted(*run)[0].parameters) for run in RUNS])
-    for k, least in ((6, 51), (8, 42), (10, 16)):
+    for k, least in ((6, 54), (8, 48), (10, 26)):
         assert (found >= k).sum() >= least
