@@ -191,9 +191,9 @@ def test_fields_of_the_state_and_the_evaluation():
     _, lines = run(state=state, debug=["{inner_values[a]} {damping}"])
     assert lines == ["-1 1.0", "0 0.5", "1 0.25"]
     file = io.StringIO()
-    keywords = {"debug": "{residuals} {damping_rule.tau}", "file": file, "max_iterations": 1}
+    keywords = {"debug": "{residuals} {damping_rule.acceptance}", "file": file, "max_iterations": 1}
     levenberg_marquardt(quadratic().manifold, lambda p: 1 * p, np.ones(2), jacobian=lambda p: np.eye(2), **keywords)
-    assert file.getvalue().startswith("[1. 1.] 0.001\n")
+    assert file.getvalue().startswith("[1. 1.] 0.0001\n")
 
 
 def counted(**keywords):
