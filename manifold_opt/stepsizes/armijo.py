@@ -36,8 +36,9 @@ _ABYSS = float("-inf")
 _MAX_TRIALS = 64
 # DESIGN: that many non-finite trials in a row are the function's fault.
 _MAX_NONFINITE = 30
-# Trials judged by the gradient before rounding is blamed.
-_MAX_GRADIENT_TRIALS = 5
+# Trials judged by the gradient before rounding is blamed: a Barzilai-Borwein step may be too long by the condition of
+# the problem, and 2^10 covers most.
+_MAX_GRADIENT_TRIALS = 10
 
 
 @dataclass(frozen=True)
