@@ -3,6 +3,7 @@
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
+from manifold_opt.manifolds.grassmann import Grassmann
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
 from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
 from manifold_opt.manifolds.power import PowerManifold
@@ -20,6 +21,7 @@ __all__ = [
     "Circle",
     "ComplexCircle",
     "Euclidean",
+    "Grassmann",
     "Hyperbolic",
     "Manifold",
     "MissingOperation",

@@ -15,6 +15,7 @@ from manifold_opt.manifolds import (
     Circle,
     ComplexCircle,
     Euclidean,
+    Grassmann,
     Hyperbolic,
     Manifold,
     NotOnManifold,
@@ -135,4 +136,7 @@ MANIFOLDS = [
     Hyperbolic(2),
     Hyperbolic(5),
     PowerManifold(Hyperbolic(2), 2),
+    Grassmann(5, 2),
+    Grassmann(4, 1),
+    Grassmann(4, 2, field="complex"),
 ]
