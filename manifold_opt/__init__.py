@@ -34,9 +34,9 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        ArraySphere Circle ComplexCircle Euclidean Grassmann Hyperbolic Manifold MissingOperation
-        NotOnManifold NotTangent Oblique PowerManifold ProductManifold Rotations SpecialEuclidean Sphere
-        Stiefel SymmetricPositiveDefinite TangentSpace Torus
+        ArraySphere Circle ComplexCircle Euclidean Grassmann Hyperbolic Manifold MissingOperation Multinomial
+        NotOnManifold NotTangent Oblique PowerManifold ProbabilitySimplex ProductManifold Rotations
+        SpecialEuclidean Sphere Stiefel SymmetricPositiveDefinite TangentSpace Torus
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective

@@ -7,6 +7,7 @@ from manifold_opt.manifolds.grassmann import Grassmann
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
 from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
 from manifold_opt.manifolds.power import PowerManifold
+from manifold_opt.manifolds.probability_simplex import Multinomial, ProbabilitySimplex
 from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.rotations import Rotations
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
@@ -25,10 +26,12 @@ __all__ = [
     "Hyperbolic",
     "Manifold",
     "MissingOperation",
+    "Multinomial",
     "NotOnManifold",
     "NotTangent",
     "Oblique",
     "PowerManifold",
+    "ProbabilitySimplex",
     "ProductManifold",
     "Rotations",
     "SpecialEuclidean",

@@ -168,7 +168,7 @@ class Sphere(Manifold):
             return written(Y if c >= 0.0 else math.pi * _fixed_direction(np, p), out)
         xp = namespace(p, q)
         Y, s2, c = _rejection(xp, p, q)
-        X = expanded(_angle_over_sine(xp, s2, c), 1) * Y
+        X = expanded(angle_over_sine(xp, s2, c), 1) * Y
         antipodal = (s2 == 0) & (c < 0)
         if xp is not np or np.any(antipodal):
             X = xp.where(antipodal[..., None], math.pi * _fixed_direction(xp, p), X)
@@ -375,7 +375,7 @@ def _sign(xp: Any, c: Array) -> Array:
     return xp.where(c < 0, -one, one)
 
 
-def _angle_over_sine(xp: Any, s2: Array, c: Array) -> Array:
+def angle_over_sine(xp: Any, s2: Array, c: Array) -> Array:
     """The angle with sine ``sqrt(s2)`` and cosine c, over the sine; 1 at angle 0."""
     if xp is np:
         s = np.sqrt(s2)
