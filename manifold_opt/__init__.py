@@ -47,12 +47,13 @@ _NAMES = {
     """,
     "solvers": """
         AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize BFGSHessian
-        ConjugateGradientDescentState ConjugateResidualState ExactModelState FiniteDifferenceHessian
-        FixedDamping GaussNewtonHessian GradientDescentState HessianApproximation IterativelyReweightedState
-        LBfgsOptimizerResults LanczosState LevenbergMarquardtState ModelSolverState More NewtonState Nielsen
-        QuasiNewtonState SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionReflectiveState
-        TrustRegionsState VectorBundleNewtonState adaptive_regularization_with_cubics conjugate_gradient_descent
-        conjugate_residual converged_all converged_any curve_fit gradient_descent graduated_non_convexity
+        ConjugateGradientDescentState ConjugateResidualState DoglegState ExactModelState FiniteDifferenceHessian
+        FixedDamping GaussNewtonHessian GaussNewtonState GradientDescentState HessianApproximation
+        IterativelyReweightedState LBfgsOptimizerResults LanczosState LevenbergMarquardtState ModelSolverState
+        More NewtonState Nielsen PowellDogleg QuasiNewtonState SubspaceDogleg SymmetricRankOneHessian
+        TruncatedConjugateGradientState TrustRegionReflectiveState TrustRegionsState VectorBundleNewtonState
+        adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual converged_all
+        converged_any curve_fit dogleg gauss_newton gradient_descent graduated_non_convexity
         iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize_residuals newton
         quasi_newton truncated_conjugate_gradient_descent trust_region_reflective trust_regions
         vectorbundle_newton

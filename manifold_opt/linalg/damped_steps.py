@@ -111,7 +111,7 @@ class SolvedSteps:
         z = s if self.scale is None else self.scale * s
         return s, math.sqrt(z.dot(z))
 
-    def _least_damped(self) -> tuple[Any, float, float]:
+    def least_damped(self) -> tuple[Any, float, float]:
         """The step of the smallest lam for which the system can be solved."""
         for lam in (0.0, *_LADDER):
             try:
@@ -126,7 +126,7 @@ class SolvedSteps:
 
     def of_length(self, radius: float, tolerance: float) -> tuple[Any, float, float]:
         """See `SingularSteps.of_length`; secants of 1/|D s|, as a function of lam."""
-        s, length, lam = self._least_damped()
+        s, length, lam = self.least_damped()
         if length <= (1.0 + tolerance) * radius:
             return s, length, lam
         left = (lam, 1.0 / length)

@@ -13,7 +13,11 @@ from .damping import AdachiOkunoTakeda as AdachiOkunoTakeda
 from .damping import Damping as Damping
 from .damping import FixedDamping as FixedDamping
 from .damping import Nielsen as Nielsen
+from .dogleg import DoglegState as DoglegState
+from .dogleg import dogleg as dogleg
 from .exact_model import ExactModelState as ExactModelState
+from .gauss_newton import GaussNewtonState as GaussNewtonState
+from .gauss_newton import gauss_newton as gauss_newton
 from .gradient_descent import GradientDescentState as GradientDescentState
 from .gradient_descent import gradient_descent as gradient_descent
 from .hessian_approximations import BFGSHessian as BFGSHessian
@@ -46,6 +50,8 @@ from .truncated_conjugate_gradient_descent import (
 from .trust_region_reflective import TrustRegionReflectiveState as TrustRegionReflectiveState
 from .trust_region_reflective import trust_region_reflective as trust_region_reflective
 from .trust_region_steps import More as More
+from .trust_region_steps import PowellDogleg as PowellDogleg
+from .trust_region_steps import SubspaceDogleg as SubspaceDogleg
 from .trust_regions import TrustRegionsState as TrustRegionsState
 from .trust_regions import trust_regions as trust_regions
 from .vectorbundle_newton import AffineCovariantStepsize as AffineCovariantStepsize

@@ -24,6 +24,8 @@ from ..stopping import (
     StopWhenTrialStepLess,
 )
 from .damping import Damping
+from .dogleg import dogleg
+from .gauss_newton import gauss_newton
 from .levenberg_marquardt import levenberg_marquardt
 from .trust_region_reflective import trust_region_reflective
 from .trust_region_steps import More
@@ -31,7 +33,7 @@ from .trust_region_steps import More
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-METHODS = ("lm", "trf")
+METHODS = ("lm", "trf", "dogbox", "gauss-newton")
 # Names of SciPy for derivatives by differences, and the ones here. Forward differences are not among them: central ones
 # cost twice as much and give half as many digits again.
 _DIFFERENCES = {"2-point": "finite-differences", "3-point": "finite-differences", "cs": "complex-step"}
@@ -84,8 +86,9 @@ def least_squares(
         where that is impossible by central differences.
     bounds : pair, dict or scipy.optimize.Bounds, optional
         ``(lower, upper)``, see `levenberg_marquardt`.
-    method : {"lm", "trf"}, optional
-        `levenberg_marquardt`, which knows bounds too, or `trust_region_reflective`. Default "lm".
+    method : {"lm", "trf", "dogbox", "gauss-newton"}, optional
+        `levenberg_marquardt` (with bounds, too), `trust_region_reflective`, `dogleg`, or `gauss_newton`, the one that
+        knows no bounds. Default "lm".
     ftol, xtol, gtol : float, optional
         Relative change of the cost, relative length of a step, largest coordinate of the gradient. Giving one of them
         replaces the default tests of convergence, which are free of scales; those not given are then off.
@@ -155,9 +158,14 @@ def least_squares(
     if method == "trf":
         solver = trust_region_reflective
         keywords["x_scale"] = "jac" if x_scale is None else x_scale
-    else:
+    elif method == "lm":
         keywords["damping"] = More() if damping is None else damping
-    keywords["bounds"] = bounds
+    else:
+        solver = dogleg if method == "dogbox" else gauss_newton
+    if solver is not gauss_newton:
+        keywords["bounds"] = bounds
+    elif bounds is not None:
+        raise ValueError('`bounds` need another `method` than "gauss-newton", for example "trf".')
     _set_tolerances(keywords, ftol, xtol, gtol, max_nfev)
     return solve_fixed(solver, M, residual, p0, fixed=fixed, tied=tied, **keywords)
 
@@ -168,10 +176,10 @@ def _method(method: str | None, x_scale: Any, damping: Any) -> str:
         method = "trf" if numbers and damping is None else "lm"
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(map(repr, METHODS))}; got {method!r}.")
-    if method == "lm" and numbers:
-        raise ValueError('`x_scale` in numbers needs method="trf"; "lm" takes its scales from the Jacobian.')
-    if method == "trf" and damping is not None:
-        raise ValueError('`damping` is a policy of method="lm"; "trf" has a trust region of its own.')
+    if method != "trf" and numbers:
+        raise ValueError('`x_scale` in numbers needs method="trf"; the others take their scales from the Jacobian.')
+    if method != "lm" and damping is not None:
+        raise ValueError('`damping` is a policy of method="lm"; the others have steps of their own.')
     return method
 
 

@@ -1,8 +1,8 @@
 r"""Policies of the Levenberg-Marquardt driver that choose the length of a step: |D s| at most a radius.
 
 `More` takes the damped step of that length, whatever lam belongs to it, with the scaling D and the radius of Moré; the
-first radius is a multiple of the size of the point, measured by D. `Dogleg` and `SubspaceDogleg` make their steps of
-two directions, the gradient's and Gauss-Newton's, and need no lam.
+first radius is a multiple of the size of the point, measured by D. `PowellDogleg` and `SubspaceDogleg` make their steps
+of two directions, the gradient's and Gauss-Newton's, and need no lam.
 
 References
 ----------
@@ -17,7 +17,9 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
-from ..linalg.damped_steps import damped_steps
+import numpy as np
+
+from ..linalg.damped_steps import SingularSteps, SolvedSteps, damped_steps
 from .coordinates import coordinate_sizes
 from .damping import BoundDamping, Damping, Step, check_field, check_scaling, new_scale
 from .least_squares_state import Trial
@@ -142,3 +144,101 @@ class _BoundMore(BoundRadius):
         s, self.length, lam = self.kept.of_length(self.radius, _LENGTH_TOLERANCE)
         self.value = lam
         return Step(s, e.model_jacobian.dot(s), lam, lam * self.length * self.length)
+
+
+@dataclass(frozen=True)
+class PowellDogleg(TrustRegionPolicy):
+    """Powell's dogleg: along steepest descent to the least of the model, from there towards Gauss-Newton's step.
+
+    Parameters
+    ----------
+    factor, initial_radius, acceptance, scaling
+        See `TrustRegionPolicy`.
+    """
+
+    def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
+        """Run-time object."""
+        return _BoundPowell(self, problem.manifold) if previous is None else previous
+
+
+@dataclass(frozen=True)
+class SubspaceDogleg(TrustRegionPolicy):
+    """The least of the model inside the radius, in the plane of the gradient and Gauss-Newton's step.
+
+    Parameters
+    ----------
+    factor, initial_radius, acceptance, scaling
+        See `TrustRegionPolicy`.
+    """
+
+    def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
+        """Run-time object."""
+        return _BoundSubspace(self, problem.manifold) if previous is None else previous
+
+
+class _BoundTwoDirections(BoundRadius):
+    """What both doglegs share: the two directions, in scaled coordinates."""
+
+    __slots__ = ()
+
+    def step(self, solver: Any, e: Any) -> Step:
+        if self.radius is None:
+            self.radius = self.first_radius(e)
+        if self.kept is None:
+            D = self.scale
+            newton = D * SolvedSteps(solver, e.model_residuals, D).least_damped()[0]
+            self.kept = self.prepared(e, (e.model_jacobian.T @ e.model_residuals) / D, newton)
+        z, cut = self.chosen()
+        self.value = 1.0 if cut else 0.0
+        self.length = math.sqrt(z.dot(z))
+        s = z / self.scale
+        Js = e.model_jacobian.dot(s)
+        square = float(Js.dot(Js))
+        return Step(s, Js, 0.0, -float(e.model_residuals.dot(Js)) - square)
+
+    def prepared(self, e: Any, g: Any, newton: Any) -> Any:
+        """What the Jacobian decides."""
+        raise NotImplementedError
+
+    def chosen(self) -> tuple[Any, bool]:
+        """The step for the radius, and whether this cut it."""
+        raise NotImplementedError
+
+
+class _BoundPowell(_BoundTwoDirections):
+    __slots__ = ()
+
+    def prepared(self, e: Any, g: Any, newton: Any) -> Any:
+        Jg = e.model_jacobian.dot(g / self.scale)
+        curvature = float(Jg.dot(Jg))
+        cauchy = -(float(g.dot(g)) / curvature) * g if curvature > 0.0 else 0.0 * g
+        return cauchy, newton
+
+    def chosen(self) -> tuple[Any, bool]:
+        cauchy, newton = self.kept
+        radius = float(self.radius or 0.0)
+        if newton.dot(newton) <= radius * radius:
+            return newton, False
+        short = math.sqrt(cauchy.dot(cauchy))
+        if short >= radius:
+            return (radius / short) * cauchy, True
+        leg = newton - cauchy
+        a, b, c = float(leg.dot(leg)), float(cauchy.dot(leg)), short * short - radius * radius
+        root = math.sqrt(b * b - a * c)
+        return cauchy + (-c / (b + root) if b > 0.0 else (root - b) / a) * leg, True
+
+
+class _BoundSubspace(_BoundTwoDirections):
+    __slots__ = ()
+
+    def prepared(self, e: Any, g: Any, newton: Any) -> Any:
+        plane = np.column_stack([newton, g])
+        norms = np.linalg.norm(plane, axis=0)
+        basis = np.linalg.qr(plane / np.where(norms > 0.0, norms, 1.0))[0]
+        A = np.column_stack([e.model_jacobian.dot(column / self.scale) for column in basis.T])
+        return SingularSteps(A, e.model_residuals, None), basis
+
+    def chosen(self) -> tuple[Any, bool]:
+        steps, basis = self.kept
+        z, _, lam = steps.of_length(self.radius, _LENGTH_TOLERANCE)
+        return basis @ z, lam > 0.0

@@ -28,7 +28,7 @@ def jacobian(p, x=X, y=Y):
 BEST = scipy.optimize.least_squares(residual, P0, jacobian, xtol=1e-15, ftol=1e-15, gtol=1e-15)
 
 
-@pytest.mark.parametrize("method", [None, "lm", "trf"])
+@pytest.mark.parametrize("method", [None, "lm", "trf", "dogbox", "gauss-newton"])
 @pytest.mark.parametrize("jac", [None, jacobian, "2-point", "3-point", "cs"])
 def test_methods_and_derivatives(method, jac):
     result = least_squares(M, residual, P0, jac=jac, method=method)
@@ -128,6 +128,7 @@ def test_on_a_manifold_with_partial_derivatives():
         ({"method": "newton"}, "`method`"),
         ({"method": "lm", "x_scale": 2.0}, "x_scale"),
         ({"method": "trf", "damping": Nielsen()}, "damping"),
+        ({"method": "gauss-newton", "bounds": (0.0, 5.0)}, "bounds"),
         ({"jac": "4-point"}, "`jac`"),
         ({"jac": jacobian, "diff_step": 1e-3}, "diff_step"),
         ({"ftol": 1e-3, "tolerance": 1e-3}, "ftol"),
