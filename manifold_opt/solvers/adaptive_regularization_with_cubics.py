@@ -156,7 +156,7 @@ class AdaptiveRegularizationState(SecondOrderState):
         super().initialize(problem, evaluation)
         if self.sigma != self.sigma:
             # the first step is then at most a tenth of the typical distance L long: sigma |X|^2 <= |g|
-            typical, _ = typical_distance(problem.manifold)
+            typical = typical_distance(problem.manifold)
             self.sigma = max(self.sigma_min, 100.0 * evaluation.gradient_norm / typical**2)
 
     def model(self, e: Any, operator: Any) -> CubicModelObjective:

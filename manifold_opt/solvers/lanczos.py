@@ -64,7 +64,7 @@ class LanczosState(ModelSolverState):
     def _clear(self) -> None:
         super()._clear()
         self.residual_norm = self.first_residual_norm = math.nan
-        self.multiplier = 0.0
+        self.residual_floor = self.multiplier = 0.0
         self._basis: Any = None
 
     def start(self, problem: Any) -> None:

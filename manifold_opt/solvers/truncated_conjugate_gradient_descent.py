@@ -29,6 +29,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from ..core.front import Common, cost_objective, run, start_point
 from ..core.problem import Problem
 from ..core.result import Result
@@ -82,7 +84,9 @@ class TruncatedConjugateGradientState(ModelSolverState):
     Attributes
     ----------
     residual_norm, first_residual_norm : float
-        Norm of the gradient of the model, now and at the start.
+        Norm of the gradient of the model, now and at zero.
+    residual_floor : float
+        A residual that is small enough in any case; 0 unless the start vector is not zero.
     boundary_reached, negative_curvature, model_increased : bool
         What the last step met.
     """
@@ -114,6 +118,7 @@ class TruncatedConjugateGradientState(ModelSolverState):
         super()._clear()
         self.model_increased = False
         self.residual_norm = self.first_residual_norm = math.nan
+        self.residual_floor = 0.0
         self._path: list[_Segment] = []
         self._kept = True
 
@@ -134,6 +139,12 @@ class TruncatedConjugateGradientState(ModelSolverState):
             e._image, e._cost = X, 0.0
             e._gradient, e._gradient_norm = e.functions.slope, self.model.evaluation.gradient_norm
         self.first_residual_norm = self.residual_norm = norm = e.gradient_norm
+        self.residual_floor = 0.0
+        if self._started_off_zero:
+            # The residual that the start vector brings must be small beside the gradient in the end, or near a
+            # solution all steps are noise; reduced by sqrt(eps) it is small enough.
+            self.first_residual_norm = self.model.evaluation.gradient_norm
+            self.residual_floor = math.sqrt(np.finfo(X.dtype).eps) * norm
         self._r = r = e.gradient
         if self._precondition is None:
             self._d, self._rz = -r, norm * norm

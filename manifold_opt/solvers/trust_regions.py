@@ -38,6 +38,7 @@ import numpy as np
 from ..core.front import Common, cost_objective, run
 from ..core.result import Result
 from ..manifolds import PowerManifold, ProductManifold
+from ..manifolds.identified import Identified
 from ..objectives.models import TrustRegionModelObjective
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
 from ..stopping.models import StopWhenNoNegativeCurvature
@@ -60,7 +61,7 @@ class TrustRegionsState(SecondOrderState):
         First radius; default an eighth of the manifold's typical distance: the injectivity radius where that is
         finite, else ``sqrt(dim)``, combined as distances are on products.
     max_trust_region_radius : float, optional
-        Default the typical distance where the injectivity radius is finite, else no bound.
+        Default no bound: how far models can be trusted shows.
     acceptance_rate : float, optional
         A step is taken when rho exceeds this, in [0, 1/4). Default 0.1.
     rho_regularization : float, optional
@@ -161,11 +162,10 @@ class TrustRegionsState(SecondOrderState):
     def attach(self, problem: Any) -> None:
         """Choose the radius the first time."""
         super().attach(problem)
-        typical, bounded = typical_distance(problem.manifold)
         largest = self.max_trust_region_radius
-        self._largest = (typical if bounded else math.inf) if largest is None else float(largest)
+        self._largest = math.inf if largest is None else float(largest)
         if self.trust_region_radius != self.trust_region_radius:
-            self.trust_region_radius = min(typical, self._largest) / 8.0
+            self.trust_region_radius = min(typical_distance(problem.manifold), self._largest) / 8.0
 
     def model(self, e: Any, operator: Any) -> TrustRegionModelObjective:
         """Quadratic model over a ball."""
@@ -215,18 +215,16 @@ def _interpolated(ratio: float, sub: Any) -> float:
     return max(0.0625, -slope / (2.0 * (increase - slope))) if slope < 0.0 else 0.0625
 
 
-def typical_distance(M: Any) -> tuple[float, bool]:
-    """A length over which functions on M change, and whether M is bounded by it."""
+def typical_distance(M: Any) -> float:
+    """A length over which functions on M may change: its injectivity radius where that is finite, else sqrt(dim)."""
+    if isinstance(M, Identified):
+        return typical_distance(M.model)
     if isinstance(M, PowerManifold):
-        length, bounded = typical_distance(M.manifold)
-        return math.sqrt(math.prod(M.copies)) * length, bounded
+        return math.sqrt(math.prod(M.copies)) * typical_distance(M.manifold)
     if isinstance(M, ProductManifold):
-        parts = [typical_distance(factor) for _, factor in M.factors]
-        return math.sqrt(sum(length * length for length, _ in parts)), all(bounded for _, bounded in parts)
+        return math.sqrt(sum(typical_distance(factor) ** 2 for _, factor in M.factors))
     radius = M.injectivity_radius if M.has("injectivity_radius") else math.inf
-    if 0.0 < radius < math.inf:
-        return radius, True
-    return math.sqrt(max(M.dim, 1)), False
+    return float(radius) if 0.0 < radius < math.inf else math.sqrt(max(M.dim, 1))
 
 
 def _check_radii(radius: float | None, largest: float | None) -> None:

@@ -44,9 +44,11 @@ class StopWhenResidualIsReducedByFactorOrPower(StoppingCriterion):
         first, norm = state.first_residual_norm, state.residual_norm
         # the power only counts below 1, where it is computed in vain no more than once
         limit = self.factor if first >= 1.0 else min(first**self.power, self.factor)
-        if not norm <= first * limit:
-            return None
-        return f"The residual {norm:.3g} is at most {limit:.3g} times the first one, {first:.3g}."
+        if norm <= first * limit:
+            return f"The residual {norm:.3g} is at most {limit:.3g} times the first one, {first:.3g}."
+        if norm <= state.residual_floor:
+            return f"The residual {norm:.3g} of the random start is reduced to {state.residual_floor:.3g}."
+        return None
 
 
 @dataclass(frozen=True, repr=False)

@@ -18,6 +18,7 @@ from manifold_opt import (
     ExactModelState,
     FiniteDifferenceHessian,
     GradientDescentState,
+    Grassmann,
     LanczosState,
     Problem,
     Sphere,
@@ -59,6 +60,27 @@ def test_reference_cases_16_and_20_eigenvectors(A, start, subsolver):
     )
     assert result.converged
     assert math.isclose(result.cost, np.linalg.eigvalsh(A)[0], rel_tol=1e-13)
+
+
+@pytest.mark.parametrize("hessian", [None, FiniteDifferenceHessian()], ids=["Hessian", "differences"])
+@pytest.mark.parametrize("subsolver", SUBSOLVERS)
+def test_reference_case_22_dominant_subspace(subsolver, hessian):
+    A = np.diag(np.arange(1.0, 9.0)) + np.diag(np.ones(7), 1) + np.diag(np.ones(7), -1)
+    cost = CostObjective(
+        lambda p: -0.5 * float(np.sum(p * (A @ p))), lambda p: -A @ p, lambda p, X: -A @ X, objective_type="euclidean"
+    )
+    result = adaptive_regularization_with_cubics(
+        Grassmann(8, 3),
+        cost,
+        np.eye(8)[:, :3],
+        sigma=100.0,
+        theta=0.5,
+        retraction="polar",
+        subsolver=SUBSOLVERS[subsolver](),
+        hessian_approximation=hessian,
+    )
+    assert result.converged
+    assert abs(result.cost + 10.99790308533299) <= 5e-14
 
 
 @pytest.mark.parametrize("subsolver", SUBSOLVERS)

@@ -17,12 +17,15 @@ from manifold_opt import (
     ExactModelState,
     FiniteDifferenceHessian,
     GaussNewtonHessian,
+    Grassmann,
     LanczosState,
     NonlinearLeastSquaresObjective,
+    PowerManifold,
     Problem,
     Rotations,
     Sphere,
     Status,
+    Stiefel,
     StopAfterIteration,
     StopWhenGradientNormLess,
     SymmetricPositiveDefinite,
@@ -90,6 +93,27 @@ def test_reference_case_47_derivatives_of_the_rayleigh_quotient():
     np.testing.assert_allclose(problem.hessian(p, e1), 2 * e1, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    "keywords",
+    [{}, {"hessian_approximation": FiniteDifferenceHessian()}, {"randomize": True, "rng": 1}],
+    ids=["Hessian", "differences", "randomized"],
+)
+@pytest.mark.parametrize("subsolver", SUBSOLVERS)
+def test_reference_case_19_two_subspaces(subsolver, keywords):
+    A = np.arange(1.0, 10.0).reshape(3, 3)
+    p0 = np.stack([np.eye(3)[:, :2], np.eye(3)[:, 1:]])
+    result = trust_regions(
+        PowerManifold(Grassmann(3, 2), 2),
+        lambda p: -0.5 * ((p[0].T @ A @ p[1]) ** 2).sum(),
+        p0,
+        max_trust_region_radius=8.0,
+        subsolver=SUBSOLVERS[subsolver](),
+        **keywords,
+    )
+    assert result.converged
+    assert math.isclose(result.cost, -142.5, rel_tol=1e-13)
+
+
 @pytest.mark.parametrize("hessian", HESSIANS)
 @pytest.mark.parametrize("subsolver", SUBSOLVERS)
 def test_a_product_of_spheres_and_a_vector_space(subsolver, hessian):
@@ -150,6 +174,21 @@ def test_pymanopt_2_5_1_one_gradient_per_accepted_point():
     assert result.evaluations["gradient"] <= 14
     assert result.evaluations["hessian"] <= 199
     assert result.evaluations["cost"] <= 14
+
+
+def test_pymanopt_2_5_1_on_frames():
+    """The dominant subspace of 500 x 5: 12 costs and gradients and 50 products in pymanopt."""
+    rng = np.random.default_rng(20240229)
+    Q, _ = np.linalg.qr(rng.standard_normal((500, 500)))
+    A = (Q * np.concatenate([np.linspace(10.0, 6.0, 5), np.linspace(5.0, 0.01, 495)])) @ Q.T
+    p0, _ = np.linalg.qr(np.random.default_rng(7).standard_normal((500, 5)))
+    cost = CostObjective(
+        lambda p: -float(np.sum(p * (A @ p))), lambda p: -2 * A @ p, lambda p, X: -2 * A @ X, objective_type="euclidean"
+    )
+    result = trust_regions(Stiefel(500, 5), cost, p0, tolerance=1e-6)
+    assert result.converged
+    assert math.isclose(result.cost, -40.0, rel_tol=1e-12)
+    assert result.evaluations["cost"] <= 12 and result.evaluations["hessian"] <= 50
 
 
 def test_pymanopt_2_5_2_works_without_a_hessian():
