@@ -34,9 +34,10 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        ArraySphere Circle ComplexCircle Euclidean Grassmann Hyperbolic Manifold MissingOperation Multinomial
-        NotOnManifold NotTangent Oblique PowerManifold ProbabilitySimplex ProductManifold Rotations
-        SpecialEuclidean Sphere Stiefel SymmetricPositiveDefinite TangentSpace Torus
+        ArraySphere Centered Circle ComplexCircle Euclidean Grassmann Hermitian Hyperbolic Hyperrectangle
+        Manifold MissingOperation Multinomial NotOnManifold NotTangent Oblique Positive PowerManifold
+        ProbabilitySimplex ProductManifold Rotations SkewSymmetric SpecialEuclidean Sphere Stiefel Symmetric
+        SymmetricPositiveDefinite TangentSpace Torus
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective

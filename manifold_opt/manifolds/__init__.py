@@ -5,7 +5,10 @@ from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTa
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.grassmann import Grassmann
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
+from manifold_opt.manifolds.hyperrectangle import Hyperrectangle
+from manifold_opt.manifolds.linear_spaces import Centered, Hermitian, SkewSymmetric, Symmetric
 from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
+from manifold_opt.manifolds.positive import Positive
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.probability_simplex import Multinomial, ProbabilitySimplex
 from manifold_opt.manifolds.product import ProductManifold
@@ -19,24 +22,30 @@ from manifold_opt.manifolds.torus import Circle, Torus
 
 __all__ = [
     "ArraySphere",
+    "Centered",
     "Circle",
     "ComplexCircle",
     "Euclidean",
     "Grassmann",
+    "Hermitian",
     "Hyperbolic",
+    "Hyperrectangle",
     "Manifold",
     "MissingOperation",
     "Multinomial",
     "NotOnManifold",
     "NotTangent",
     "Oblique",
+    "Positive",
     "PowerManifold",
     "ProbabilitySimplex",
     "ProductManifold",
     "Rotations",
+    "SkewSymmetric",
     "SpecialEuclidean",
     "Sphere",
     "Stiefel",
+    "Symmetric",
     "SymmetricPositiveDefinite",
     "TangentSpace",
     "Torus",

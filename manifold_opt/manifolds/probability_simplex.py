@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manifold_opt.linalg.namespace import Array, namespace
-from manifold_opt.linalg.scalars import log1pc
+from manifold_opt.linalg.scalars import atanhc
 from manifold_opt.manifolds.arrays import cleared, default_atol, expanded, frobenius, scalar, written
 from manifold_opt.manifolds.base import Manifold, real_dtype
 from manifold_opt.manifolds.distance_rules import log_derivative
@@ -20,7 +20,7 @@ from manifold_opt.manifolds.parameters import positive_integers
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.sphere import Sphere, angle_over_sine, safe_atan2
 
-__all__ = ["Multinomial", "ProbabilitySimplex", "check_positive"]
+__all__ = ["Multinomial", "ProbabilitySimplex", "check_positive", "log_ratio"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -148,12 +148,7 @@ class ProbabilitySimplex(Manifold):
 
     def _inverse_retract_softmax(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """``p log(q / p)``, less the multiple of p that makes the sum zero."""
-        xp = namespace(p, q)
-        x = (q - p) / p
-        # the quotient keeps close points accurate, the logarithms far ones
-        near = abs(x) < 0.5
-        small = xp.where(near, x, xp.zeros_like(x))
-        L = xp.where(near, small * log1pc(small), xp.log(q) - xp.log(p))
+        L = log_ratio(p, q)
         return written(self._centered(p, p * L), out)
 
     # ---------------- transports and coordinates
@@ -323,3 +318,13 @@ def _roots(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array, Array]:
     e = (q - p) / (r + s)
     Y = e - expanded(frobenius(xp, s, e, 1), 1) * s
     return Y, frobenius(xp, Y, Y, 1), frobenius(xp, s, r, 1), s
+
+
+def log_ratio(p: Array, q: Array) -> Array:
+    """``log(q / p)`` of positive numbers, accurate for close and for far ones."""
+    xp = namespace(p, q)
+    # 2 artanh((q - p) / (q + p)) where that is small; halves, since a sum may overflow
+    x = (q - p) / (0.5 * q + 0.5 * p)
+    near = abs(x) < 0.5
+    small = xp.where(near, x, xp.zeros_like(x))
+    return xp.where(near, small * atanhc(0.5 * small), xp.log(q) - xp.log(p))

@@ -5,13 +5,17 @@ import pytest
 
 from manifold_opt.manifolds import (
     ArraySphere,
+    Centered,
     Euclidean,
     Oblique,
     PowerManifold,
+    Positive,
     ProbabilitySimplex,
     ProductManifold,
     Rotations,
+    SkewSymmetric,
     Sphere,
+    Symmetric,
     SymmetricPositiveDefinite,
     Torus,
 )
@@ -23,6 +27,10 @@ MANIFOLDS = [
     ArraySphere(2, 2),
     Torus(3),
     ProbabilitySimplex(3),
+    Symmetric(3),
+    SkewSymmetric(3),
+    Centered(2, 3),
+    Positive(3),
     Rotations(2),
     Rotations(3),
     SymmetricPositiveDefinite(3),
