@@ -10,6 +10,7 @@ import numpy as np
 
 from manifold_opt import (
     ArmijoLinesearch,
+    ConjugateGradientDescentState,
     ConstantLength,
     CostObjective,
     Euclidean,
@@ -17,6 +18,7 @@ from manifold_opt import (
     LevenbergMarquardtState,
     NonlinearLeastSquaresObjective,
     Problem,
+    QuasiNewtonState,
     Sphere,
     StopAfterIteration,
     StopWhenGradientNormLess,
@@ -38,6 +40,8 @@ BUDGETS = {
     "gradient descent, constant step": 6.0,
     "gradient descent, Armijo": 8.0,
     "gradient descent, Armijo, Barzilai-Borwein": None,
+    "conjugate gradients": 20.0,
+    "L-BFGS, ten pairs": 40.0,
     "Levenberg-Marquardt, 20 x 2": 25.0,
     "trust regions, one Hessian product": 60.0,
     "debug wrapper that has nothing to print": 2.0,
@@ -84,6 +88,29 @@ def descent(rule: Any, n: int, watched: bool = False) -> Any:
         )
 
     return run
+
+
+def valley(p: Any) -> float:
+    """A curved valley on the sphere, along which no solver is done in a few iterations."""
+    x, y, z = p.tolist()
+    return (1.0 - x) ** 2 + 100.0 * (y - x * x) ** 2 + 0.1 * z
+
+
+def valley_gradient(p: Any) -> Any:
+    x, y, z = p.tolist()
+    d = y - x * x
+    a, b = -2.0 * (1.0 - x) - 400.0 * x * d, 200.0 * d
+    s = a * x + b * y + 0.1 * z
+    return np.array([a - s * x, b - s * y, 0.1 - s * z])
+
+
+VALLEY_START = np.array([-0.6, 0.3, -0.7]) / np.sqrt(0.94)
+
+
+def along_the_valley(make: Any, n: int) -> Any:
+    problem = Problem(Sphere(2), CostObjective(valley, valley_gradient))
+    stopping = StopAfterIteration(n) | StopWhenGradientNormLess(1e-300)
+    return lambda: solve(problem, make(VALLEY_START, stopping=stopping))
 
 
 def marquardt(n: int) -> Any:
@@ -151,6 +178,9 @@ def measured() -> dict[str, float]:
     second = best_in_turns({"hessian": lambda: hessian(P0, gradient(P0))})
     second["hessian"] -= user["gradient"]
     p = np.array([1.5, -2.0])
+    curved = best_in_turns(
+        {"cost": lambda: valley(VALLEY_START), "gradient": lambda: valley_gradient(VALLEY_START)}
+    )
     fit = best_in_turns({"residual": lambda: residual(p), "jacobian": lambda: jacobian(p)})
     constant, armijo = ConstantLength(1e-4), ArmijoLinesearch(initial=1e-4, initial_guess="constant")
     values = {
@@ -158,6 +188,14 @@ def measured() -> dict[str, float]:
         "gradient descent, Armijo": per_iteration(descent(armijo, 10), descent(armijo, 210), user),
         "gradient descent, Armijo, Barzilai-Borwein": per_iteration(
             descent(ArmijoLinesearch(), 1), descent(ArmijoLinesearch(), 7), user
+        ),
+        "conjugate gradients": per_iteration(
+            along_the_valley(ConjugateGradientDescentState, 2),
+            along_the_valley(ConjugateGradientDescentState, 10),
+            curved,
+        ),
+        "L-BFGS, ten pairs": per_iteration(
+            along_the_valley(QuasiNewtonState, 12), along_the_valley(QuasiNewtonState, 24), curved
         ),
         "Levenberg-Marquardt, 20 x 2": per_iteration(marquardt(1), marquardt(5), fit),
         "trust regions, one Hessian product": per_iteration(regions(10), regions(110), user | second),

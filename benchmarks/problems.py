@@ -14,8 +14,10 @@ from manifold_opt import (
     Rotations,
     Sphere,
     SymmetricPositiveDefinite,
+    conjugate_gradient_descent,
     gradient_descent,
     levenberg_marquardt,
+    quasi_newton,
 )
 
 from .harness import Table, best_in_turns, peer
@@ -81,6 +83,13 @@ def pymanopt_solvers(make: Callable[[Any, Counter], Any], start: Any) -> dict[st
     return {name: caller(kind) for name, kind in kinds.items()}
 
 
+def first_order(M: Any, f: Any, g: Any, start: Any, objective_type: str = "euclidean") -> dict[str, Callable[[], Any]]:
+    """Our solvers that take a cost and its gradient."""
+    keywords = {"gradient": g, "objective_type": objective_type, "tolerance": TOLERANCE, "max_iterations": ITERATIONS}
+    solvers = (gradient_descent, conjugate_gradient_descent, quasi_newton)
+    return {solver.__name__: lambda solver=solver: solver(M, f, start, **keywords) for solver in solvers}
+
+
 def eigenvector() -> Case:
     rng = np.random.default_rng(20240229)
     A = rng.standard_normal((1000, 1000))
@@ -101,11 +110,7 @@ def eigenvector() -> Case:
             euclidean_hessian=wrap(_two(count("hessian", h))),
         )
 
-    ours = {
-        "gradient_descent": lambda: gradient_descent(
-            M, f, start, gradient=g, objective_type="euclidean", tolerance=TOLERANCE, max_iterations=ITERATIONS
-        )
-    }
+    ours = first_order(M, f, g, start)
     return Case(
         "dominant eigenvector, Sphere(999)",
         ours,
@@ -143,11 +148,7 @@ def karcher_mean() -> Case:
 
     solvers = pymanopt_solvers(make, start)
     solvers.pop("TrustRegions", None)  # refuses: no Hessian
-    ours = {
-        "gradient_descent": lambda: gradient_descent(
-            M, f, start, gradient=g, tolerance=TOLERANCE, max_iterations=ITERATIONS
-        )
-    }
+    ours = first_order(M, f, g, start, "riemannian")
     return Case("Karcher mean of 50 matrices, SPD(10)", ours, solvers, lambda X: M.norm(X, g(X)))
 
 
@@ -199,10 +200,7 @@ def rotation_averaging() -> Case:
             euclidean_hessian=wrap(_two(count("hessian", lambda R, U: g(U)))),
         )
 
-    ours = {
-        "gradient_descent": lambda: gradient_descent(
-            M, f, start, gradient=g, objective_type="euclidean", tolerance=TOLERANCE, max_iterations=ITERATIONS
-        ),
+    ours = first_order(M, f, g, start) | {
         "levenberg_marquardt": lambda: levenberg_marquardt(M, r, start, jacobian=jacobian),
     }
     return Case(
@@ -210,6 +208,46 @@ def rotation_averaging() -> Case:
         ours,
         pymanopt_solvers(make, start),
         lambda R: M.norm(R, M.riemannian_gradient(R, g(R))),
+    )
+
+
+def maxcut() -> Case:
+    import scipy.sparse as sp
+
+    n, r = 500, 20
+    A = sp.random(n, n, density=0.02, random_state=np.random.default_rng(20240229), data_rvs=np.ones)
+    A = sp.triu(A, 1)
+    A = A + A.T
+    L = (sp.diags(np.asarray(A.sum(axis=1)).ravel()) - A).tocsr()
+    start = np.random.default_rng(7).standard_normal((n, r))
+    start /= np.linalg.norm(start, axis=1, keepdims=True)
+    M = PowerManifold(Sphere(r - 1), n)
+
+    def f(Y: Any) -> float:
+        return float(-0.25 * np.sum(Y * (L @ Y)))
+
+    def g(Y: Any) -> Any:
+        return -0.5 * (L @ Y)
+
+    def make(pymanopt: Any, count: Counter) -> Any:
+        N = pymanopt.manifolds.Oblique(r, n)  # columns, where our rows are points
+        wrap = pymanopt.function.numpy(N)
+        return pymanopt.Problem(
+            N,
+            wrap(_one(count("cost", lambda Y: f(Y.T)))),
+            euclidean_gradient=wrap(_one(count("gradient", lambda Y: g(Y.T).T))),
+            euclidean_hessian=wrap(_two(count("hessian", lambda Y, U: g(U.T).T))),
+        )
+
+    def norm(Y: Any) -> float:
+        Y = Y if Y.shape == start.shape else Y.T
+        return M.norm(Y, M.riemannian_gradient(Y, g(Y)))
+
+    return Case(
+        "MaxCut, 500 points on the 19-sphere",
+        first_order(M, f, g, start),
+        pymanopt_solvers(make, start.T.copy()),
+        norm,
     )
 
 
@@ -233,7 +271,7 @@ def _two(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return function
 
 
-CASES = (eigenvector, karcher_mean, rotation_averaging)
+CASES = (eigenvector, karcher_mean, rotation_averaging, maxcut)
 
 
 def tables() -> Iterator[Table]:

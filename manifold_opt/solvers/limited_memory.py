@@ -59,6 +59,7 @@ class LimitedMemory:
         self._W = np.empty((room, 2, *vector_shape), dtype=point.dtype)
         self._Ri, self._YY = np.zeros((room, room)), np.zeros((room, room))
         self._D = np.zeros(room)
+        self._blocks = np.zeros((0, 2, 0, 2))
         self.point = point
         self.skipped = 0
         self.clear()
@@ -69,6 +70,7 @@ class LimitedMemory:
     def clear(self) -> None:
         """Forget all pairs."""
         self._a = self._b = 0
+        self._Ri[...] = 0.0
         self.gamma = 1.0
         self._K: Any = None
         self._stays: bool | None = None
@@ -102,14 +104,17 @@ class LimitedMemory:
     def _compact(self) -> Any:
         """Minus K, its rows and columns in the order of the pairs in memory."""
         a, b, gamma = self._a, self._b, self.gamma
+        k = b - a
         Ri = self._Ri[a:b, a:b]
-        middle = gamma * self._YY[a:b, a:b]
-        middle.reshape(-1)[:: b - a + 1] += self._D[a:b]
-        K = np.zeros((b - a, 2, b - a, 2))
-        np.negative(Ri.T @ middle @ Ri, out=K[:, 0, :, 0])
+        middle = -gamma * self._YY[a:b, a:b]
+        middle.reshape(-1)[:: k + 1] -= self._D[a:b]
+        if len(self._blocks) != k:
+            self._blocks = np.zeros((k, 2, k, 2))
+        K = self._blocks
+        np.matmul(Ri.T @ middle, Ri, out=K[:, 0, :, 0])
         np.multiply(gamma, Ri, out=K[:, 1, :, 0])
         K[:, 0, :, 1] = K[:, 1, :, 0].T
-        return K.reshape(2 * (b - a), -1)
+        return K.reshape(2 * k, 2 * k)
 
     def _preconditioned(self, M: Any, g: Any, precondition: Callable[[Any], Any]) -> Any:
         """The two loops: a = R^-1 S'g, r = H0 (g - Y a), minus r and S R^-T (D a - Y'r)."""
@@ -134,7 +139,9 @@ class LimitedMemory:
         a, b = self._a, self._b
         n = b - a
         self._W[:n] = self._W[a:b]
-        self._Ri[:n, :n], self._YY[:n, :n] = self._Ri[a:b, a:b].copy(), self._YY[a:b, a:b].copy()
+        Ri, self._YY[:n, :n] = self._Ri[a:b, a:b].copy(), self._YY[a:b, a:b].copy()
+        self._Ri[...] = 0.0  # so that what is below the diagonal of new columns is zero already
+        self._Ri[:n, :n] = Ri
         self._D[:n] = self._D[a:b]
         self._a, self._b = 0, n
 
@@ -168,7 +175,9 @@ class LimitedMemory:
             self._b = b = a + len(kept)
             self._W[b] = offered
         self._YY[a:b, a:b], self._D[a:b] = YY, np.diagonal(SY)
-        self._Ri[a:b, a:b] = np.linalg.inv(np.triu(SY)) if b > a else 0.0
+        self._Ri[...] = 0.0
+        if b > a:
+            self._Ri[a:b, a:b] = np.linalg.inv(np.triu(SY))
 
     def learn(self, M: Any, y: Any, ss: float | None = None, least: float = 0.0) -> None:
         """Store what was offered as a pair with the change y, if <s, y> > 0 and <s, y> >= least <s, s>.
@@ -188,7 +197,6 @@ class LimitedMemory:
         if b > a:
             self._YY[b, a:b] = self._YY[a:b, b] = products[:-1, 1]
             np.matmul(Ri[a:b, a:b], products[:-1, 0] * (-1.0 / sy), out=Ri[a:b, b])
-            Ri[b, a:b] = 0.0
         self._YY[b, b], self._D[b], Ri[b, b] = yy, sy, 1.0 / sy
         self._b = b + 1
         self.gamma = self.scale * sy / yy
