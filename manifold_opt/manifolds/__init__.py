@@ -19,6 +19,7 @@ from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 from manifold_opt.manifolds.tangent_space import TangentSpace
 from manifold_opt.manifolds.torus import Circle, Torus
+from manifold_opt.manifolds.unitary import Orthogonal, SpecialUnitary, Unitary
 
 __all__ = [
     "ArraySphere",
@@ -36,6 +37,7 @@ __all__ = [
     "NotOnManifold",
     "NotTangent",
     "Oblique",
+    "Orthogonal",
     "Positive",
     "PowerManifold",
     "ProbabilitySimplex",
@@ -43,10 +45,12 @@ __all__ = [
     "Rotations",
     "SkewSymmetric",
     "SpecialEuclidean",
+    "SpecialUnitary",
     "Sphere",
     "Stiefel",
     "Symmetric",
     "SymmetricPositiveDefinite",
     "TangentSpace",
     "Torus",
+    "Unitary",
 ]

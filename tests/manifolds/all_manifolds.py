@@ -24,6 +24,7 @@ from manifold_opt.manifolds import (
     Multinomial,
     NotOnManifold,
     Oblique,
+    Orthogonal,
     Positive,
     PowerManifold,
     ProbabilitySimplex,
@@ -31,12 +32,14 @@ from manifold_opt.manifolds import (
     Rotations,
     SkewSymmetric,
     SpecialEuclidean,
+    SpecialUnitary,
     Sphere,
     Stiefel,
     Symmetric,
     SymmetricPositiveDefinite,
     TangentSpace,
     Torus,
+    Unitary,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "manifolds" / "own_manifold.md"
@@ -159,4 +162,13 @@ MANIFOLDS = [
     Positive(3),
     Positive(2, 2),
     Hyperrectangle([-3.0, -np.inf, 0.0], [4.0, 2.0, np.inf]),
+    Orthogonal(2),
+    Orthogonal(3),
+    Orthogonal(4, metric_scale=1.0),
+    Unitary(1),
+    Unitary(2),
+    Unitary(4, metric_scale=0.5),
+    SpecialUnitary(2),
+    SpecialUnitary(3, metric_scale=0.5),
+    ProductManifold(U=Unitary(2), t=Euclidean(2)),
 ]
