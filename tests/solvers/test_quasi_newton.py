@@ -28,6 +28,7 @@ from manifold_opt import (
     Rotations,
     Sphere,
     Status,
+    Stiefel,
     StopAfterIteration,
     StrongWolfeLinesearch,
     SymmetricPositiveDefinite,
@@ -93,26 +94,41 @@ def test_case_17_matrix_bfgs(update):
     assert min(np.linalg.norm(result.point - V16), np.linalg.norm(result.point + V16)) < 1e-8
 
 
-# Case 18 needs Stiefel; here its frame as a product of orthogonal unit vectors is not available, so the same cost is
-# minimized over rotations of which it reads two columns.
+# Case 18
 
 
-@pytest.mark.parametrize("stepsize", [WolfePowellLinesearch(), WolfePowellBinaryLinesearch(), None], ids=repr)
-def test_case_18_brockett_cost_with_cautious_updates(stepsize):
-    M, N = Rotations(4), np.array([2.0, 1.0])
-    start = np.eye(4)[:, [1, 2, 3, 0]]
-    start[:, 3] *= np.linalg.det(start)
+def brockett(M, stepsize, **keywords):
+    N = np.array([2.0, 1.0])
+    return quasi_newton(
+        M,
+        lambda X: float(np.sum(X * (A16 @ X) * N)),
+        np.eye(4)[:, 1:3],
+        gradient=lambda X: 2.0 * A16 @ X * N,
+        objective_type="euclidean",
+        stepsize=stepsize,
+        **keywords,
+    )
 
-    def gradient(R):
-        G = np.zeros((4, 4))
-        G[:, :2] = 2.0 * A16 @ R[:, :2] * N
-        return G
 
-    result = quasi_newton(
-        M, lambda R: float(np.sum(R[:, :2] * (A16 @ R[:, :2]) * N)), start, gradient=gradient, memory=8, cautious=True,
-        objective_type="euclidean", stepsize=stepsize, tolerance=1e-6, retraction="qr", transport="projection",
-    )  # fmt: skip
-    assert result.cost == pytest.approx(-3.7576854311418, abs=1e-9)
+def test_case_18_brockett_cost_with_cautious_updates():
+    M = Stiefel(4, 2)
+    keywords = dict(memory=8, cautious=True, retraction="qr", transport="projection", tolerance=1e-6)
+    points = []
+    for stepsize in (WolfePowellLinesearch(), WolfePowellBinaryLinesearch(), None):
+        result = brockett(M, stepsize, **keywords)
+        assert result.converged, result
+        assert result.cost == pytest.approx(-3.7576854311418, abs=1e-11)
+        points.append(np.abs(result.point))
+    np.testing.assert_allclose(points[0], points[1], atol=2e-4)
+    np.testing.assert_allclose(points[0], points[2], atol=2e-4)
+
+
+@pytest.mark.parametrize("transport", ["projection", "differentiated-qr"])
+@pytest.mark.parametrize("memory", [8, None])
+def test_transports_without_isometry_serve_too(memory, transport):
+    result = brockett(Stiefel(4, 2), None, memory=memory, retraction="qr", transport=transport, tolerance=1e-8)
+    assert result.converged, result
+    assert result.cost == pytest.approx(-3.7576854311418, abs=1e-11)
 
 
 # Case 44: the chain of five unknowns has its least value on the sphere at 1.503083, that of six at 2.467509
