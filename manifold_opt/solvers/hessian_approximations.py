@@ -218,6 +218,6 @@ def check_has_hessian(e: Any, solver: str) -> None:
     """Raise TypeError where the objective knows no Hessian, naming a way out."""
     if not hasattr(type(e), "hessian_operator"):
         raise TypeError(
-            f"{solver}() needs products with the Hessian, which {type(e).__name__} does not have: give a cost, or, to "
+            f"{solver} needs products with the Hessian, which {type(e).__name__} does not have: give a cost, or, to "
             "trust_regions and adaptive_regularization_with_cubics, hessian_approximation=GaussNewtonHessian()."
         )

@@ -98,7 +98,10 @@ class SecondOrderState(SolverState):
     def initialize(self, problem: Any, evaluation: Any) -> None:
         """Evaluate cost and gradient at the start."""
         if self.hessian_approximation is None:
-            check_has_hessian(evaluation, type(self).__name__.removesuffix("State"))
+            check_has_hessian(evaluation, type(self).__name__)
+        if evaluation.cost == -math.inf:
+            self.fail(Status.DIVERGED, "the cost is -inf at the start point.")
+            return
         if not math.isfinite(evaluation.cost):
             self.fail(Status.BAD_FUNCTION, f"the cost is {evaluation.cost} at the start point: choose another one.")
             return

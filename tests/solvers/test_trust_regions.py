@@ -333,6 +333,11 @@ def test_minus_infinity_is_divergence():
     assert np.all(np.isfinite(result.point)) and result.cost == -math.inf
 
 
+def test_a_start_of_minus_infinity_is_divergence():
+    result = trust_regions(Euclidean(1), lambda x: -math.inf, np.array([1.0]), gradient=lambda x: x)
+    assert result.status is Status.DIVERGED
+
+
 def test_a_bad_start_is_returned():
     result = trust_regions(Euclidean(1), lambda x: math.nan, np.array([1.0]), gradient=lambda x: x)
     assert result.status is Status.BAD_FUNCTION
