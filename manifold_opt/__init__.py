@@ -34,10 +34,10 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        ArraySphere Centered Circle ComplexCircle Euclidean Grassmann Hermitian Hyperbolic Hyperrectangle Manifold
-        MissingOperation Multinomial NotOnManifold NotTangent Oblique Orthogonal Positive PowerManifold
-        ProbabilitySimplex ProductManifold Rotations SkewSymmetric SpecialEuclidean SpecialUnitary Sphere Stiefel
-        Symmetric SymmetricPositiveDefinite TangentSpace Torus Unitary
+        ArraySphere Centered Circle ComplexCircle Euclidean Grassmann Hermitian Hyperbolic Hyperrectangle
+        Manifold MissingOperation Multinomial NotOnManifold NotTangent Oblique Orthogonal Positive PowerManifold
+        ProbabilitySimplex ProductManifold ProjectiveSpace Rotations SkewSymmetric SpecialEuclidean
+        SpecialUnitary Sphere Stiefel Symmetric SymmetricPositiveDefinite TangentSpace Torus Unitary
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective

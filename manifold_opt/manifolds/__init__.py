@@ -12,6 +12,7 @@ from manifold_opt.manifolds.positive import Positive
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.probability_simplex import Multinomial, ProbabilitySimplex
 from manifold_opt.manifolds.product import ProductManifold
+from manifold_opt.manifolds.projective_space import ProjectiveSpace
 from manifold_opt.manifolds.rotations import Rotations
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
 from manifold_opt.manifolds.sphere import Sphere
@@ -42,6 +43,7 @@ __all__ = [
     "PowerManifold",
     "ProbabilitySimplex",
     "ProductManifold",
+    "ProjectiveSpace",
     "Rotations",
     "SkewSymmetric",
     "SpecialEuclidean",

@@ -29,6 +29,7 @@ from manifold_opt.manifolds import (
     PowerManifold,
     ProbabilitySimplex,
     ProductManifold,
+    ProjectiveSpace,
     Rotations,
     SkewSymmetric,
     SpecialEuclidean,
@@ -171,4 +172,8 @@ MANIFOLDS = [
     SpecialUnitary(2),
     SpecialUnitary(3, metric_scale=0.5),
     ProductManifold(U=Unitary(2), t=Euclidean(2)),
+    ProjectiveSpace(1),
+    ProjectiveSpace(3),
+    ProjectiveSpace(1, field="complex"),
+    ProjectiveSpace(2, field="complex"),
 ]
