@@ -205,7 +205,10 @@ class _BoundNielsen(BoundDamping):
 
 @dataclass(frozen=True)
 class AdachiOkunoTakeda(Damping):
-    """The Riemannian method of Adachi, Okuno and Takeda, as in Manopt.jl 0.5: lam = mu |r|^2, no scaling.
+    """The Riemannian method of Adachi, Okuno and Takeda, as in Manopt.jl: lam = mu |r|^2, no scaling.
+
+    With no other fields than the first four it is the method of Manopt.jl 0.5; the others are those that its version
+    0.6 added, where ``cost_factor=1`` gives lam = mu f.
 
     Parameters
     ----------
@@ -214,10 +217,22 @@ class AdachiOkunoTakeda(Damping):
     beta : float
         Factor of mu after a bad step, > 1.
     damping_min : float
-        First and smallest mu, > 0.
+        Smallest mu, > 0.
     expect_zero_residual : bool
         Divide mu by beta after a good step. Without it mu never decreases, and convergence to a solution with
         residuals is linear.
+    initial_damping : float, optional
+        First mu; default ``damping_min``.
+    damping_max : float
+        Largest mu; default none.
+    increase_threshold : float, optional
+        Gain ratio below which mu grows; default ``eta``.
+    reduction_threshold : float, optional
+        Gain ratio from which on mu shrinks; default ``eta`` where a zero residual is expected, else never.
+    reduction_factor : float, optional
+        Factor of mu then, < 1; default ``1 / beta``.
+    cost_factor : float
+        lam = mu times this times f: 2 for |r|^2.
     """
 
     _: KW_ONLY
@@ -225,32 +240,49 @@ class AdachiOkunoTakeda(Damping):
     beta: float = 5.0
     damping_min: float = 0.1
     expect_zero_residual: bool = False
+    initial_damping: float | None = None
+    damping_max: float = math.inf
+    increase_threshold: float | None = None
+    reduction_threshold: float | None = None
+    reduction_factor: float | None = None
+    cost_factor: float = 2.0
 
     def __post_init__(self) -> None:
         check_field(self, "eta", 0.0 < self.eta < 1.0, "between 0 and 1, both excluded")
         check_field(self, "beta", 1.0 < self.beta < math.inf, "greater than 1")
         check_field(self, "damping_min", 0.0 < self.damping_min < math.inf, "positive")
+        first, factor = self.initial_damping, self.reduction_factor
+        check_field(self, "damping_max", self.damping_max >= self.damping_min, "at least `damping_min`")
+        inside = first is None or self.damping_min <= first <= self.damping_max
+        check_field(self, "initial_damping", inside, "between `damping_min` and `damping_max`")
+        check_field(self, "reduction_factor", factor is None or 0.0 < factor < 1.0, "between 0 and 1, both excluded")
+        check_field(self, "cost_factor", 0.0 < self.cost_factor < math.inf, "positive")
 
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
         """Run-time object."""
-        return _BoundAdachi(self, self.damping_min) if previous is None else previous
+        first = self.damping_min if self.initial_damping is None else self.initial_damping
+        return _BoundAdachi(self, first) if previous is None else previous
 
 
 class _BoundAdachi(BoundDamping):
     __slots__ = ()
 
     def lam(self, cost: float) -> float:
-        return 2.0 * self.value * cost
+        return float(self.rule.cost_factor) * self.value * cost
 
     def judge(self, trial: Trial) -> bool:
         rule = self.rule
         model = trial.linear + trial.regularization  # |r|^2 - |r + J s|^2 - lam |s|^2
-        if model > 0.0 and 2.0 * trial.actual >= rule.eta * model:
-            if rule.expect_zero_residual:
-                self.value = max(rule.damping_min, self.value / rule.beta)
-            return True
-        self.value *= rule.beta
-        return False
+        ratio = 2.0 * trial.actual / model if model > 0.0 else -math.inf
+        if not ratio >= (rule.eta if rule.increase_threshold is None else rule.increase_threshold):
+            self.value = min(self.value * rule.beta, rule.damping_max)
+        shrinks = rule.reduction_threshold
+        if shrinks is None:
+            shrinks = rule.eta if rule.expect_zero_residual else math.inf
+        if ratio >= shrinks:
+            factor = 1.0 / rule.beta if rule.reduction_factor is None else rule.reduction_factor
+            self.value = max(rule.damping_min, self.value * factor)
+        return bool(ratio >= rule.eta)
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,13 @@ class BoundRadius(BoundDamping):
         |D s| of the last step.
     value : float
         Positive where the last step was cut by the radius.
+    norms : array
+        Those of the columns of the Jacobian.
     kept : object
         What depends on the Jacobian alone.
     """
 
-    __slots__ = ("kept", "length", "manifold", "radius")
+    __slots__ = ("kept", "length", "manifold", "norms", "radius")
 
     def __init__(self, rule: TrustRegionPolicy, M: Any) -> None:
         super().__init__(rule, 0.0)
@@ -83,7 +85,7 @@ class BoundRadius(BoundDamping):
     def renew(self, column_norms: Any) -> None:
         """Adapt the scaling, and forget what was kept."""
         self.scale = new_scale(self.rule.scaling, self.scale, column_norms, self.manifold)
-        self.kept = None
+        self.norms, self.kept = column_norms, None
 
     def first_radius(self, e: Any) -> float:
         """Radius of the first step, from an evaluation."""
@@ -187,7 +189,9 @@ class _BoundTwoDirections(BoundRadius):
         if self.kept is None:
             D = self.scale
             newton = D * SolvedSteps(solver, e.model_residuals, D).least_damped()[0]
-            self.kept = self.prepared(e, (e.model_jacobian.T @ e.model_residuals) / D, newton)
+            # a column of zeros may be one that a bound holds
+            g = np.where(self.norms > 0.0, e.model_jacobian.T @ e.model_residuals, 0.0)
+            self.kept = self.prepared(e, g / D, newton)
         z, cut = self.chosen()
         self.value = 1.0 if cut else 0.0
         self.length = math.sqrt(z.dot(z))

@@ -18,12 +18,19 @@ from manifold_opt.manifolds import Euclidean, PowerManifold, ProductManifold, Ro
 from manifold_opt.objectives import NonlinearLeastSquaresObjective
 from manifold_opt.solvers import (
     TrustRegionReflectiveState,
+    dogleg,
     least_squares,
     levenberg_marquardt,
     trust_region_reflective,
 )
 
 SOLVERS = [levenberg_marquardt, trust_region_reflective]
+
+
+def plane_dogleg(*arguments, **keywords):
+    return dogleg(*arguments, subspace=True, **keywords)
+
+
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow at rejected trials
 ROSENBROCK = np.array([-1.2, 1.0])
 
@@ -47,7 +54,7 @@ def test_published_optima(name, factor, solver):
     assert result.converged or (name == "Brown-Dennis" and solver is trust_region_reflective), result
 
 
-@pytest.mark.parametrize("solver", [*SOLVERS, least_squares])
+@pytest.mark.parametrize("solver", [*SOLVERS, dogleg, plane_dogleg, least_squares])
 def test_rosenbrock_of_numerics_net(solver):
     M, box = Euclidean(2), ([-2.0, -2.0], [0.5, 2.0])
     result = solver(M, rosenbrock, ROSENBROCK)
