@@ -55,8 +55,8 @@ _NAMES = {
         TruncatedConjugateGradientState TrustRegionReflectiveState TrustRegionsState VectorBundleNewtonState
         adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual converged_all
         converged_any curve_fit dogleg gauss_newton gradient_descent graduated_non_convexity
-        iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize_residuals newton
-        quasi_newton truncated_conjugate_gradient_descent trust_region_reflective trust_regions
+        iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize minimize_residuals
+        newton quasi_newton truncated_conjugate_gradient_descent trust_region_reflective trust_regions
         vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",

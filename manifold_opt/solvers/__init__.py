@@ -33,6 +33,7 @@ from .lbfgs_minimize import lbfgs_minimize as lbfgs_minimize
 from .least_squares import least_squares as least_squares
 from .levenberg_marquardt import LevenbergMarquardtState as LevenbergMarquardtState
 from .levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
+from .minimize import minimize as minimize
 from .minimize_residuals import minimize_residuals as minimize_residuals
 from .model_solver import ModelSolverState as ModelSolverState
 from .newton import NewtonState as NewtonState
