@@ -110,8 +110,14 @@ class NewtonState(SolverState):
         t = min(1.0, float(M.max_step(p, X)))
         bound = e.gradient_norm**2
         for _ in range(_MAX_HALVINGS):
-            candidate = problem.evaluate(self.retract(p, X, t), self.evaluations)
-            norm = candidate.gradient_norm
+            try:
+                candidate = problem.evaluate(self.retract(p, X, t), self.evaluations)
+                norm = candidate.gradient_norm
+            except np.linalg.LinAlgError:
+                # Nothing bounds a full step: far out a positive definite matrix, say, has lost that in rounding.
+                if not self.damped:
+                    raise
+                norm = math.nan
             if not self.damped or norm * norm <= (1.0 - _SUFFICIENT * t) * bound:
                 if self.accept(candidate):
                     self.stepsize, self.step_norm = t, t * length

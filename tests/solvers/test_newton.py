@@ -100,3 +100,17 @@ def test_counts_and_resuming():
 def test_parts_of_another_kind():
     with pytest.raises(TypeError, match="subsolver"):
         NewtonState(np.ones(2), subsolver="dense")
+
+
+def test_a_step_that_leaves_the_domain_is_halved():
+    def gradient(x):
+        if x[0] <= 0.0:
+            raise np.linalg.LinAlgError("not positive definite")
+        return 1.0 - 1.0 / x
+
+    objective = CostObjective(lambda x: float(x[0] - np.log(x[0])), gradient, lambda x, X: X / x**2)
+    result = newton(Euclidean(1), objective, np.array([5.0]))
+    assert result.converged
+    assert math.isclose(result.point[0], 1.0, rel_tol=1e-8)
+    with pytest.raises(np.linalg.LinAlgError):
+        newton(Euclidean(1), objective, np.array([5.0]), damped=False)
