@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.fixed import solve_fixed
 from ..core.result import Result
 from ..linalg import namespace
 from ..objectives.least_squares import NonlinearLeastSquaresObjective
 from ..objectives.losses import as_loss
-from .levenberg_marquardt import levenberg_marquardt
+from .least_squares import least_squares
 
 
 def curve_fit(
@@ -81,7 +80,7 @@ def curve_fit(
     autodiff : str
         Source of a missing Jacobian, see `CostObjective`.
     **keywords
-        Those of `levenberg_marquardt`.
+        Those of `least_squares`: ``bounds``, ``method``, tolerances, limits, and the keywords of all solvers.
 
     Returns
     -------
@@ -141,7 +140,7 @@ def curve_fit(
     )
     if p0 is None and type(M).__name__ == "Euclidean":
         p0 = np.ones(M.point_shape)
-    result = solve_fixed(levenberg_marquardt, M, objective, p0, fixed=fixed, tied=tied, **keywords)
+    result = least_squares(M, objective, p0, fixed=fixed, tied=tied, **keywords)
     result.absolute_sigma = bool(absolute_sigma)
     return result
 

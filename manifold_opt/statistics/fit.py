@@ -28,12 +28,15 @@ import numpy as np
 
 from ..linalg.solvers import dense
 from ..objectives.evaluation import Counts, watched
+from ..solvers.box import box_of
 from .information import NullDirection, information, null_directions, singular_variables
 from .intervals import profile_interval, quantile, scalar_function
 from .variables import Variable, variables
 
 # A group whose weight is below this counts as an outlier in the report.
 _OUTLIER = 0.5
+# A coordinate this near to a bound is there: methods from the inside never reach it.
+_NEAR_BOUND = 1e-6
 # Columns and rows of numbers from differentiation are exact to rounding, those from differences to about eps^(2/3).
 _RCOND_EXACT, _RCOND_DIFFERENCES = 10.0, 1e-8
 
@@ -423,7 +426,7 @@ def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | 
         singular_variables=singular_variables(corrected, variables(solved.manifold, solved.point), cut) if null else {},
         condition=decomposed.condition,
         absolute_sigma=absolute_sigma,
-        notes=_notes(result, freedom, absolute_sigma, len(null)),
+        notes=_notes(result, freedom, absolute_sigma, len(null)) + _at_bounds(result, solved),
         free=solved.free,
         result=result,
         solved=solved,
@@ -484,6 +487,26 @@ def _notes(result: Any, freedom: int, absolute_sigma: bool, undetermined: int) -
             "there fixed, add a residual, or ask for functions that do not change along them."
         )
     return notes
+
+
+def _at_bounds(result: Any, solved: _Solved) -> list[str]:
+    """A note on coordinates that stopped at a bound, to which nothing here applies."""
+    bounds = getattr(result.state, "bounds", None)
+    box = None if bounds is None else box_of(solved.manifold, bounds)
+    if box is None:
+        return []
+    x = box.position(solved.point)
+    near = _NEAR_BOUND * np.maximum(1.0, np.abs(x))
+    at = np.zeros(len(x), bool)
+    at[box.coordinates] = ((x - box.lower <= near) | (box.upper - x <= near))[box.coordinates]
+    labels = [label for variable in variables(solved.manifold, solved.point) for label in variable.labels]
+    names = [label for label, there in zip(labels, at, strict=True) if there]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)} ended at a bound. Errors are those of a fit without bounds at this point; fix what is at a "
+        "bound to have those of the others."
+    ]
 
 
 def _raveled(h: Callable[[Any], Any]) -> Callable[[Any], Any]:

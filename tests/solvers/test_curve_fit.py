@@ -57,6 +57,21 @@ def test_robust_as_scipy():
     assert set(range(0, 50, 7)) <= set(ours.statistics().outliers)
 
 
+def test_bounds_as_scipy():
+    """An amplitude held at 2 by its bound: the others are as SciPy finds them, and the statistics say so."""
+    bounds = (np.array([0.0, 0.0, 0.0]), np.array([2.0, 5.0, 5.0]))
+    start = np.array([1.0, 1.0, 1.0])
+    popt, _ = scipy.optimize.curve_fit(
+        model, X, Y, start, sigma=SIGMA, bounds=bounds, jac=jac, xtol=1e-14, ftol=1e-14, gtol=1e-14
+    )
+    for method in ("lm", "trf"):
+        ours = curve_fit(
+            Euclidean(3), model, X, Y, start, sigma=SIGMA, bounds=bounds, jac=jac, unpack=True, method=method
+        )
+        assert np.allclose(ours.point, popt, atol=1e-5)
+        assert any("p[0]" in note and "bound" in note for note in ours.statistics().notes)
+
+
 def test_parameters_on_a_product():
     """A rotated and shifted curve: the parts of the point are arguments of the model."""
     M = ProductManifold(R=Rotations(3), t=Euclidean(3))
