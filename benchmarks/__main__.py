@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .harness import versions
 
-NAMES = ("overhead", "manifold_calls", "frechet_mean", "problems")
+NAMES = ("overhead", "manifold_calls", "frechet_mean", "problems", "flat")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 

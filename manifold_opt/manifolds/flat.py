@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from manifold_opt.linalg.namespace import Array, namespace
+from manifold_opt.linalg.namespace import Array, is_numpy, namespace
 from manifold_opt.manifolds.arrays import cleared, expanded, frobenius, repeated, scalar, written
 from manifold_opt.manifolds.base import Manifold, safe_sqrt_of
 from manifold_opt.manifolds.distance_rules import log_derivative
@@ -68,6 +68,8 @@ class FlatSpace(Manifold):
             if X.dtype.kind != "c":
                 return float(X.dot(Y))
             return float(np.vdot(X, Y).real)
+        if is_numpy(p, X, Y) and k == 1 == p.ndim == Y.ndim and X.dtype.kind == "f" == Y.dtype.kind:
+            return X @ Y  # a stack with one vector
         value = frobenius(namespace(X, Y), X, Y, k)
         return scalar(value) if p.ndim == k or getattr(value, "ndim", 0) else _over_batch(value, self._batch(p))
 
