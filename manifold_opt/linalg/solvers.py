@@ -175,6 +175,126 @@ def _least_norm(R: Any, c: Any, damping: Any, norms: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class PivotedQR:
+    """QR of [J; sqrt(lam) D] with column pivoting, anew for each lam: for J of which the rank is in doubt.
+
+    Columns that depend on the others to working precision get no step of their own (a basic solution).
+    """
+
+    def bind(self) -> _BoundPivotedQR:
+        """Run-time object."""
+        return _BoundPivotedQR()
+
+
+class _BoundPivotedQR:
+    """Keeps J and its small triangle."""
+
+    __slots__ = ("_J", "_R", "_norms", "_rotated", "_seen", "rank")
+
+    def __init__(self) -> None:
+        self._J: Any = None
+        self._R: Any = None
+        self._norms: Any = None
+        self._rotated: Any = None
+        self._seen: Any = None
+        self.rank = 0
+
+    def factor(self, J: Any) -> None:
+        """Take a new J."""
+        self._J, self._seen = dense(J), None
+        if not np.isfinite(self._J).all():
+            raise np.linalg.LinAlgError("the Jacobian is not finite")
+        self._norms = np.sqrt(np.add.reduce(self._J * self._J))
+
+    def column_norms(self) -> Any:
+        """Norms of the columns of J."""
+        return self._norms
+
+    def reduced(self, r: Any) -> tuple[Any, Any]:
+        """R and c with |c + R s|^2 = |r + J s|^2 up to a constant."""
+        if r is not self._seen:
+            Q, R = np.linalg.qr(self._J)
+            self._R, self._rotated, self._seen = R, Q.T @ r, r
+        return self._R, self._rotated
+
+    def reduced_last(self) -> tuple[Any, Any]:
+        """The same for the residual that was given last."""
+        return self.reduced(self._seen)
+
+    def projected_norm(self, r: Any) -> float:
+        """|P r| for the orthogonal projection P onto the range of J."""
+        Js = self.solve(r, 0.0)[1]
+        return math.sqrt(float(Js.dot(Js)))
+
+    def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
+        """Minimizer s of |r + J s|^2 + lam |D s|^2 with as many zeros as the rank lacks, and J s."""
+        from scipy.linalg import qr, solve_triangular
+
+        R, c = self.reduced(r)
+        d = R.shape[1]
+        damping = np.full(d, math.sqrt(lam)) if scale is None else math.sqrt(lam) * scale
+        A, norms = _with_unit_columns(np.vstack([R, np.diag(damping)]), np.hypot(self._norms, damping))
+        b = np.concatenate([c, np.zeros(d, R.dtype)])
+        Q, T, order = qr(A, mode="economic", pivoting=True)
+        pivots = np.abs(T.diagonal())
+        self.rank = k = int(np.count_nonzero(pivots > max(self._J.shape) * np.finfo(T.dtype).eps * pivots[0]))
+        s = np.zeros(d, R.dtype)
+        s[order[:k]] = -solve_triangular(T[:k, :k], (Q.T @ b)[:k])
+        s /= norms
+        return s, self._J.dot(s)
+
+
+@dataclass(frozen=True)
+class DenseSVD:
+    """Singular values of J D^-1: the shortest step in every case, and one decomposition for all lam.
+
+    The dearest of all, for small problems and for looking at; ``bound.singular_values`` are those of the last system.
+    """
+
+    def bind(self) -> _BoundSVD:
+        """Run-time object."""
+        return _BoundSVD()
+
+
+class _BoundSVD(_BoundPivotedQR):
+    """Keeps the decomposition for the last residual and scale."""
+
+    __slots__ = ("_key", "_steps")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._key: Any = None
+        self._steps: Any = None
+
+    @property
+    def singular_values(self) -> Any:
+        """Those that count, the largest first."""
+        return self._steps.w
+
+    def factor(self, J: Any) -> None:
+        """Take a new J."""
+        super().factor(J)
+        self._key = None
+
+    def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
+        """Minimizer s of |r + J s|^2 + lam |D s|^2, the shortest in the norm of D, and J s."""
+        from .damped_steps import SingularSteps
+
+        if self._key is None or self._key[0] is not r or self._key[1] is not scale:
+            R, c = self.reduced(r)
+            if scale is None:
+                # the shortest step in units that make the columns equally long
+                scale_used = None if lam > 0.0 else np.where(self._norms > 0.0, self._norms, 1.0)
+            else:
+                scale_used = scale
+            self._steps, self._key = SingularSteps(R, c, scale_used), (r, scale) if scale is not None else None
+        z = -self._steps.scaled_step(lam).dot(self._steps.V)
+        s = z if self._steps.scale is None else z / self._steps.scale
+        self.rank = len(self._steps.w)
+        return s, self._J.dot(s)
+
+
+@dataclass(frozen=True)
 class NormalEquations:
     """The system (J'J + lam D^2) s = -J'r, solved as it stands.
 

@@ -1,0 +1,221 @@
+r"""Damped linear least squares without a factorization: LSMR and conjugate gradients, for operators and block matrices.
+
+Both need products with J and J' only, and stop as soon as the answer is good enough for the point where it is asked
+for: with the residual r of the normal equations at most eta times the first one, eta the forcing term. Eisenstat and
+Walker's choice makes eta small as the gradient becomes so,
+
+    eta = gamma (|g_k| / |g_{k-1}|)^alpha,    at most eta_max,
+
+so that few products are spent far from a solution and convergence stays fast close to it.
+
+References
+----------
+.. [1] D. C.-L. Fong, M. A. Saunders, LSMR: an iterative algorithm for sparse least-squares problems, SIAM J. Sci.
+   Comput. 33 (2011), 2950-2971.
+.. [2] S. C. Eisenstat, H. F. Walker, Choosing the forcing terms in an inexact Newton method, SIAM J. Sci. Comput. 17
+   (1996), 16-32, choice 2.
+.. [3] Å. Björck, Numerical Methods for Least Squares Problems, SIAM 1996, section 7.4 (CGLS).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Iterative:
+    """Base of the two: when to stop.
+
+    Parameters
+    ----------
+    gamma, alpha : float
+        Of the forcing term; 0 < gamma <= 1, 1 < alpha <= 2.
+    least, largest : float
+        Bounds of the forcing term.
+    max_products : int, optional
+        Most products with J per system; default four times the number of columns, at least 20.
+    """
+
+    _: KW_ONLY
+    gamma: float = 0.9
+    alpha: float = 2.0
+    least: float = 1e-10
+    largest: float = 1e-2
+    max_products: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, holds, must in (
+            ("gamma", 0.0 < self.gamma <= 1.0, "in (0, 1]"),
+            ("alpha", 1.0 < self.alpha <= 2.0, "in (1, 2]"),
+            ("least", 0.0 < self.least < 1.0, "in (0, 1)"),
+            ("largest", self.least <= self.largest < 1.0, "at least `least` and below 1"),
+            ("max_products", self.max_products is None or self.max_products >= 1, "at least 1, or None"),
+        ):
+            if not holds:
+                raise ValueError(f"`{name}` must be {must}; got {getattr(self, name)!r}.")
+
+
+@dataclass(frozen=True)
+class LSMR(Iterative):
+    """LSMR of Fong and Saunders: the gradient of the linear problem decreases in every step.
+
+    Parameters
+    ----------
+    gamma, alpha, least, largest, max_products
+        See `Iterative`.
+    """
+
+    def bind(self) -> _BoundIterative:
+        """Run-time object."""
+        return _BoundLSMR(self)
+
+
+@dataclass(frozen=True)
+class ConjugateGradients(Iterative):
+    """Conjugate gradients on the normal equations, which are never formed (CGLS).
+
+    Parameters
+    ----------
+    gamma, alpha, least, largest, max_products
+        See `Iterative`.
+    """
+
+    def bind(self) -> _BoundIterative:
+        """Run-time object."""
+        return _BoundCG(self)
+
+
+class _BoundIterative:
+    """Keeps J, the norms of its columns, and the last gradient.
+
+    Attributes
+    ----------
+    eta : float
+        The forcing term of the last system.
+    products : int
+        Products with J in all systems so far.
+    """
+
+    __slots__ = ("_J", "_gradient_norm", "_last_norm", "_norms", "_r", "eta", "products", "rule")
+
+    def __init__(self, rule: Iterative) -> None:
+        self.rule = rule
+        self._J: Any = None
+        self._r: Any = None
+        self._norms: Any = None
+        self._gradient_norm = self._last_norm = math.nan
+        self.eta, self.products = rule.largest, 0
+
+    def factor(self, J: Any) -> None:
+        """Take a new J; nothing is factorized."""
+        self._J, self._norms, self._r = J, None, None
+        self._last_norm, self._gradient_norm = self._gradient_norm, math.nan
+
+    def column_norms(self) -> Any:
+        """Norms of the columns of J: exact for matrices, 1 for operators, whose columns are not known."""
+        if self._norms is None:
+            self._norms = _column_norms(self._J)
+        return self._norms
+
+    def projected_norm(self, r: Any) -> float:
+        """|P r|: the length of J s for the undamped step, to the last digits that can be had."""
+        _, Js = self._solved(r, 0.0, None, self.rule.least)
+        return math.sqrt(float(Js.dot(Js)))
+
+    def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
+        """Minimizer s to the forcing term, and J s."""
+        if r is not self._r:
+            g = self._J.T @ r
+            self._r, self._gradient_norm = r, math.sqrt(float(g.dot(g)))
+            rule = self.rule
+            ratio = self._gradient_norm / self._last_norm if self._last_norm > 0.0 else 1.0
+            self.eta = min(max(rule.gamma * ratio**rule.alpha, rule.least), rule.largest)
+        return self._solved(r, lam, scale, self.eta)
+
+    def _solved(self, r: Any, lam: float, scale: Any, eta: float) -> tuple[Any, Any]:
+        """Solve in variables z = W s that make the columns of [J; sqrt(lam) D] equally long."""
+        norms = self.column_norms()
+        damping = lam if scale is None else lam * scale * scale
+        W = np.sqrt(norms * norms + damping)
+        W = np.where(W > 0.0, W, 1.0)
+        z = self._iterate(r, W, np.sqrt(damping / (W * W)), eta)
+        s = z / W
+        return s, self._J.dot(s)
+
+    def _limit(self) -> int:
+        return self.rule.max_products or max(20, 4 * self._J.shape[1])
+
+    def _iterate(self, r: Any, W: Any, D: Any, eta: float) -> Any:
+        raise NotImplementedError
+
+
+class _BoundCG(_BoundIterative):
+    __slots__ = ()
+
+    def _iterate(self, r: Any, W: Any, D: Any, eta: float) -> Any:
+        J = self._J
+        z, top, below = np.zeros(len(W), r.dtype), -r, np.zeros(len(W), r.dtype)
+        g = (J.T @ top) / W
+        p, square = g, float(g.dot(g))
+        target = eta * eta * square
+        for _ in range(self._limit()):
+            if not square > target:
+                break
+            self.products += 1
+            Jp, Dp = J.dot(p / W), D * p
+            curvature = float(Jp.dot(Jp)) + float(Dp.dot(Dp))
+            if not curvature > 0.0:
+                break
+            t = square / curvature
+            z, top, below = z + t * p, top - t * Jp, below - t * Dp
+            g = (J.T @ top) / W + D * below
+            before, square = square, float(g.dot(g))
+            p = g + (square / before) * p
+        return z
+
+
+class _BoundLSMR(_BoundIterative):
+    __slots__ = ()
+
+    def _iterate(self, r: Any, W: Any, D: Any, eta: float) -> Any:
+        from scipy.sparse.linalg import LinearOperator, lsmr
+
+        J, (m, d) = self._J, self._J.shape
+        plain = bool(np.all(D == 0.0))
+
+        def matvec(x: Any) -> Any:
+            self.products += 1
+            x = x.reshape(-1)
+            top = J.dot(x / W)
+            return top if plain else np.concatenate([top, D * x])
+
+        def rmatvec(y: Any) -> Any:
+            y = y.reshape(-1)
+            g = (J.T @ y[:m]) / W
+            return g if plain else g + D * y[m:]
+
+        A = LinearOperator((m if plain else m + d, d), matvec=matvec, rmatvec=rmatvec, dtype=r.dtype)
+        b = -r if plain else np.concatenate([-r, np.zeros(d, r.dtype)])
+        # stops where |A'res| <= atol |A| |res|: eta times that of the start, |A| being about sqrt(d)
+        g = rmatvec(b)
+        size = math.sqrt(float(b.dot(b)) * d)
+        atol = max(eta * math.sqrt(float(g.dot(g))) / size, 1e-15) if size > 0.0 else eta
+        return lsmr(A, b, atol=atol, btol=1e-15, conlim=0.0, maxiter=self._limit())[0]
+
+
+def _column_norms(J: Any) -> Any:
+    if isinstance(J, np.ndarray):
+        return np.sqrt(np.add.reduce(J * J))
+    if hasattr(J, "parts"):  # a block matrix, whose parts may overlap only with zeros elsewhere
+        squares = np.zeros(J.shape[1])
+        for part in J:
+            columns = np.einsum("nmk,nmk->nk", part.blocks, part.blocks)
+            squares += np.bincount(part.indices.reshape(-1), columns.reshape(-1), minlength=J.shape[1])
+        return np.sqrt(squares)
+    if hasattr(J, "multiply"):
+        return np.sqrt(np.asarray(J.multiply(J).sum(axis=0))).reshape(-1)
+    return np.ones(J.shape[1])
