@@ -482,7 +482,8 @@ def _require_rounded(M: Manifold, p: Array, when: str) -> None:
 
 
 def _homewards(M: Manifold, p: Array, start: Array) -> Array:
-    if M.has("log") and M.stored_as_embedded:
+    # where the logarithm is iterative, and no default, it would take most of the time
+    if M.has("log") and M.default_inverse_retraction == "exponential" and M.stored_as_embedded:
         return M.log(p, start)
     return M.project_vector(p, start - M.embed_point(p))
 
