@@ -122,7 +122,7 @@ class IterativelyReweightedState(SolverState):
         When a parameter is outside its interval, or the loss cannot be graduated.
     """
 
-    transient: ClassVar[tuple[str, ...]] = ("_plain",)
+    transient: ClassVar[tuple[str, ...]] = ("_plain", "_robust")
 
     def __init__(
         self,
@@ -167,7 +167,8 @@ class IterativelyReweightedState(SolverState):
     @property
     def loss(self) -> Loss:
         """The loss in use."""
-        return self.final_loss if self._robust is None else self._robust.groups[0].loss
+        robust = getattr(self, "_robust", None)  # not before a state from a pickle has begun
+        return self.final_loss if robust is None else robust.groups[0].loss
 
     @property
     def scale(self) -> float:
@@ -179,12 +180,12 @@ class IterativelyReweightedState(SolverState):
     def attach(self, problem: Any) -> None:
         """Keep the functions of the problem; those of the evaluation have the current loss."""
         self._plain = problem.functions(self.point, self.evaluations)
-        if self._robust is None:
-            self._robust = self._grouped(len(self.evaluation.residuals))
-            if self.scale_rule != "mad" and not self.graduated:
-                self._use(self.evaluation, self._losses())
-                return
-        self._use(self.evaluation, self._robust)
+        e = self.evaluation
+        self._robust = self._grouped(len(e.residuals))
+        if self.scale_rule == "mad" and not math.isfinite(self.sigma):
+            norms, sizes, free = self._norms(e)
+            self.sigma = self._found(norms[free], sizes[free])
+        self._use(e, self._losses())
 
     def needs_finite(self, evaluation: Any) -> str:
         """Residuals must be finite; the inner solver looks at Jacobians."""
@@ -264,26 +265,35 @@ class IterativelyReweightedState(SolverState):
 
     def _next(self, e: Any, weights: Any, first: bool) -> Robust:
         """Losses for the residuals at a new point."""
-        robust: Any = self._robust
-        free = np.concatenate([np.full(g.number, not isinstance(g.loss, LinearLoss)) for g in robust.groups])
-        sizes = np.concatenate([np.full(g.number, g.size) for g in robust.groups])
-        r = e.residuals
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        norms = np.sqrt(np.add.reduceat(r * r, starts))
+        norms, sizes, free = self._norms(e)
+        norms, sizes = norms[free], sizes[free]
         if self.scale_rule == "mad" and (first or self.graduated or self.iteration < 30):
-            w = np.ones(len(norms)) if first else weights
-            found = robust_scale(norms[free], sizes[free], w[free]) if w[free].any() else self.sigma
-            # a perfect fit of more than half of the data has no scale: stay above rounding
-            found = max(found, 1e-12 * float(norms.max(initial=0.0)), float(np.finfo(float).tiny))
-            self.sigma = found if first else max(min(found, self.sigma), self.sigma / _SLOWEST)
+            w = weights[free]
+            if first or not w.any():
+                self.sigma = self._found(norms, sizes)
+            else:
+                self.sigma = max(min(self._found(norms, sizes, w), self.sigma), self.sigma / _SLOWEST)
         if self.graduated:
-            c = np.array([self._c(int(d)) for d in sizes[free]])
-            largest = float(((norms[free] / c) ** 2).max())
+            c = np.array([self._c(int(d)) for d in sizes])
+            largest = float(((norms / c) ** 2).max())
             kind: Any = GRADUATED["truncated" if type(self.final_loss).__name__ == "Truncated" else "geman_mcclure"]
             self.mu = (
                 kind.start(largest) if first else (None if self.mu is None else kind.advanced(self.mu, self.factor))
             )
         return self._losses()
+
+    def _norms(self, e: Any) -> tuple[Any, Any, Any]:
+        """|r| of each group, its size, and whether it has a robust loss."""
+        robust: Any = self._robust
+        free = np.concatenate([np.full(g.number, not isinstance(g.loss, LinearLoss)) for g in robust.groups])
+        sizes = np.concatenate([np.full(g.number, g.size) for g in robust.groups])
+        r = e.residuals
+        return np.sqrt(np.add.reduceat(r * r, np.concatenate([[0], np.cumsum(sizes)[:-1]]))), sizes, free
+
+    @staticmethod
+    def _found(norms: Any, sizes: Any, weights: Any = None) -> float:
+        """Standard deviation; above rounding where more than half of the data are fitted perfectly."""
+        return max(robust_scale(norms, sizes, weights), 1e-12 * float(norms.max()), float(np.finfo(float).tiny))
 
     def _losses(self) -> Robust:
         """The groups with the current scale and mu."""

@@ -504,8 +504,8 @@ def _at_bounds(result: Any, solved: _Solved) -> list[str]:
     if not names:
         return []
     return [
-        f"{', '.join(names)} ended at a bound. Errors are those of a fit without bounds at this point; fix what is at a "
-        "bound to have those of the others."
+        f"{', '.join(names)} ended at a bound. Errors are those of a fit without bounds at this point; fix what is at "
+        "a bound to have those of the others."
     ]
 
 

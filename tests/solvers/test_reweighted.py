@@ -230,6 +230,16 @@ def test_it_goes_on_from_a_pickle():
     assert state.iteration == whole.iterations
 
 
+@pytest.mark.parametrize("solver", [graduated_non_convexity, iteratively_reweighted])
+def test_it_goes_on_from_a_file(solver, tmp_path):
+    A, y, _ = line(0.4, 3)
+    call = lambda **keywords: solver(Euclidean(2), lambda p: A @ p - y, np.zeros(2), **keywords)
+    path = tmp_path / "run.npz"
+    assert call(max_iterations=4, checkpoint=path).iterations == 4
+    whole, again = call(), call(checkpoint=path)
+    assert again.iterations == whole.iterations and np.allclose(again.point, whole.point, atol=1e-12)
+
+
 def test_data_without_noise_are_fitted():
     A, y, _ = line(0.0, 4)
     y = A @ [1.0, 2.0]
