@@ -34,9 +34,9 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        ArraySphere Centered Circle ComplexCircle Euclidean Grassmann Hermitian Hyperbolic Hyperrectangle
-        Manifold MissingOperation Multinomial NotOnManifold NotTangent Oblique Orthogonal Positive PowerManifold
-        ProbabilitySimplex ProductManifold ProjectiveSpace Rotations SkewSymmetric SpecialEuclidean
+        ArraySphere Centered Circle ComplexCircle Euclidean Grassmann HalfSpace Hermitian Hyperbolic Hyperrectangle
+        Manifold MissingOperation Multinomial NotOnManifold NotTangent Oblique Orthogonal PoincareBall Positive
+        PowerManifold ProbabilitySimplex ProductManifold ProjectiveSpace Rotations SkewSymmetric SpecialEuclidean
         SpecialUnitary Sphere Stiefel Symmetric SymmetricPositiveDefinite TangentSpace Torus Unitary
     """,
     "objectives": """

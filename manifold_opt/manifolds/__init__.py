@@ -4,10 +4,12 @@ from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.grassmann import Grassmann
+from manifold_opt.manifolds.half_space import HalfSpace
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
 from manifold_opt.manifolds.hyperrectangle import Hyperrectangle
 from manifold_opt.manifolds.linear_spaces import Centered, Hermitian, SkewSymmetric, Symmetric
 from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
+from manifold_opt.manifolds.poincare_ball import PoincareBall
 from manifold_opt.manifolds.positive import Positive
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.probability_simplex import Multinomial, ProbabilitySimplex
@@ -29,6 +31,7 @@ __all__ = [
     "ComplexCircle",
     "Euclidean",
     "Grassmann",
+    "HalfSpace",
     "Hermitian",
     "Hyperbolic",
     "Hyperrectangle",
@@ -39,6 +42,7 @@ __all__ = [
     "NotTangent",
     "Oblique",
     "Orthogonal",
+    "PoincareBall",
     "Positive",
     "PowerManifold",
     "ProbabilitySimplex",
