@@ -10,6 +10,8 @@ from scipy.special import expit
 from scipy.stats import special_ortho_group
 
 from manifold_opt import (
+    Euclidean,
+    Fused,
     HagerZhangLinesearch,
     LBfgsOptimizerResults,
     Problem,
@@ -17,10 +19,12 @@ from manifold_opt import (
     Sphere,
     Status,
     StopAfterIteration,
+    StopWhenGradientNormLess,
     StrongWolfeLinesearch,
     converged_all,
     converged_any,
     lbfgs_minimize,
+    quasi_newton,
     solve,
 )
 from manifold_opt.objectives import BatchedCostObjective
@@ -117,6 +121,23 @@ def test_himmelblau(start, minimum, evaluations):
     result = lbfgs_minimize(himmelblau, np.array(start), tolerance=1e-8)
     solved(result, minimum)
     assert result.num_objective_evaluations == evaluations
+
+
+@pytest.mark.parametrize(("start", "evaluations", "ours"), [((1.0, 1.0), 31, 12), ((-2.0, 2.0), 17, 9)])
+def test_himmelblau_by_quasi_newton(start, evaluations, ours):
+    """The compatible search makes the same calls there; our own needs fewer."""
+
+    def both(z):
+        value, gradient = himmelblau(z)
+        return float(value), gradient
+
+    result = quasi_newton(
+        Euclidean(2), Fused(both), np.array(start), stepsize=HagerZhangLinesearch(compatible="tfp"),
+        stopping=StopAfterIteration(50) | StopWhenGradientNormLess(1e-8, norm=np.inf),
+    )  # fmt: skip
+    assert result.converged
+    assert result.evaluations["cost"] == evaluations
+    assert quasi_newton(Euclidean(2), Fused(both), np.array(start)).evaluations["cost"] <= ours
 
 
 def test_himmelblau_batch_all_of_two_axes():
