@@ -21,10 +21,10 @@ _NAMES = {
     "checks": "check_differential check_gradient check_hessian check_jacobian",
     "core": "Problem Result SolverState Status solve",
     "directions": """
-        AverageGradient BFGS Broyden Coefficient ConjugateDescentCoefficient ConjugateGradientBealeRestart DFP
-        DaiYuanCoefficient Direction FletcherReevesCoefficient Gradient HagerZhangCoefficient
-        HestenesStiefelCoefficient HybridCoefficient InverseBFGS InverseBroyden InverseDFP InverseSR1
-        LiuStoreyCoefficient MomentumGradient Nesterov NeverRestart PolakRibiereCoefficient
+        AMSGrad Adam AverageGradient BFGS Broyden Coefficient ConjugateDescentCoefficient
+        ConjugateGradientBealeRestart DFP DaiYuanCoefficient Direction FletcherReevesCoefficient Gradient
+        HagerZhangCoefficient HestenesStiefelCoefficient HybridCoefficient InverseBFGS InverseBroyden InverseDFP
+        InverseSR1 LiuStoreyCoefficient MomentumGradient Nesterov NeverRestart PolakRibiereCoefficient
         PreconditionedDirection QuasiNewtonUpdate RestartCondition RestartOnNonDescent
         RestartOnNonSufficientDescent SR1 SteepestDescentCoefficient
     """,
@@ -43,7 +43,7 @@ _NAMES = {
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective
         CountedObjective CubicModelObjective Fused GemanMcClure GraduatedGemanMcClure GraduatedTruncated Huber
         InPlace LinearLoss Loss NonlinearLeastSquaresObjective ReducedObjective Reduction ResidualBlock
-        ScaledLoss ScaledObjective SoftL1 SymmetricLinearSystemObjective Tolerant Truncated
+        ScaledLoss ScaledObjective SoftL1 StochasticObjective SymmetricLinearSystemObjective Tolerant Truncated
         TrustRegionModelObjective Tukey UserLoss Welsch fix
     """,
     "solvers": """
@@ -51,20 +51,20 @@ _NAMES = {
         ConjugateGradientDescentState ConjugateResidualState DoglegState ExactModelState FiniteDifferenceHessian
         FixedDamping GaussNewtonHessian GaussNewtonState GradientDescentState HessianApproximation
         IterativelyReweightedState LBfgsOptimizerResults LanczosState LevenbergMarquardtState ModelSolverState
-        More NewtonState Nielsen PowellDogleg QuasiNewtonState SubspaceDogleg SymmetricRankOneHessian
-        TruncatedConjugateGradientState TrustRegionReflectiveState TrustRegionsState VectorBundleNewtonState
-        adaptive_regularization_with_cubics conjugate_gradient_descent conjugate_residual converged_all
-        converged_any curve_fit dogleg gauss_newton gradient_descent graduated_non_convexity
-        iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize minimize_residuals
-        newton quasi_newton truncated_conjugate_gradient_descent trust_region_reflective trust_regions
-        vectorbundle_newton
+        More NewtonState Nielsen PowellDogleg QuasiNewtonState StochasticGradientDescentState SubspaceDogleg
+        SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionReflectiveState TrustRegionsState
+        VectorBundleNewtonState adaptive_regularization_with_cubics conjugate_gradient_descent
+        conjugate_residual converged_all converged_any curve_fit dogleg gauss_newton gradient_descent
+        graduated_non_convexity iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize
+        minimize_residuals newton quasi_newton stochastic_gradient_descent truncated_conjugate_gradient_descent
+        trust_region_reflective trust_regions vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """
         AdaptiveWNGradient ArmijoLinesearch BarzilaiBorweinGuess ConstantGuess ConstantLength
-        CubicBracketingLinesearch DecreasingLength DistanceOverGradients HagerZhangGuess HagerZhangLinesearch
-        LastStepGuess NonmonotoneLinesearch Polyak StepSize StrongWolfeLinesearch WolfePowellBinaryLinesearch
-        WolfePowellLinesearch
+        CubicBracketingLinesearch DecayingLength DecreasingLength DistanceOverGradients HagerZhangGuess
+        HagerZhangLinesearch LastStepGuess NonmonotoneLinesearch Polyak StepSize StrongWolfeLinesearch
+        WolfePowellBinaryLinesearch WolfePowellLinesearch
     """,
     "stopping": """
         ConvergenceTest GradientTest SolutionTest StopAfter StopAfterDimension StopAfterEvaluations

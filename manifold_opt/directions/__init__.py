@@ -1,5 +1,7 @@
 """Direction rules: frozen values that turn gradients into directions to go along."""
 
+from .adam import Adam as Adam
+from .adam import AMSGrad as AMSGrad
 from .averaging import AverageGradient as AverageGradient
 from .base import BoundDirection as BoundDirection
 from .base import Direction as Direction

@@ -38,6 +38,7 @@ from .models import TrustRegionModelObjective as TrustRegionModelObjective
 from .reduced import ReducedObjective as ReducedObjective
 from .reduced import Reduction as Reduction
 from .reduced import fix as fix
+from .stochastic import StochasticObjective as StochasticObjective
 from .user_functions import Fused as Fused
 from .user_functions import InPlace as InPlace
 from .wrappers import CachedObjective as CachedObjective

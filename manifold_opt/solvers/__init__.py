@@ -44,6 +44,8 @@ from .reweighted import IterativelyReweightedState as IterativelyReweightedState
 from .reweighted import graduated_non_convexity as graduated_non_convexity
 from .reweighted import iteratively_reweighted as iteratively_reweighted
 from .second_order import SecondOrderState as SecondOrderState
+from .stochastic_gradient_descent import StochasticGradientDescentState as StochasticGradientDescentState
+from .stochastic_gradient_descent import stochastic_gradient_descent as stochastic_gradient_descent
 from .truncated_conjugate_gradient_descent import TruncatedConjugateGradientState as TruncatedConjugateGradientState
 from .truncated_conjugate_gradient_descent import (
     truncated_conjugate_gradient_descent as truncated_conjugate_gradient_descent,

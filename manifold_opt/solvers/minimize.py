@@ -186,7 +186,7 @@ def _chosen(M: Any, objective: Any, p0: Any, keywords: dict[str, Any]) -> Callab
         return levenberg_marquardt
     size = getattr(p0, "nbytes", 8 * math.prod(M.point_shape))
     large = _MEMORY_VECTORS * size > _MEMORY_BYTES
-    order = [quasi_newton, conjugate_gradient_descent, gradient_descent, trust_regions]
+    order: list[Callable[..., Result]] = [quasi_newton, conjugate_gradient_descent, gradient_descent, trust_regions]
     if large:
         order[:2] = order[1::-1]
     if getattr(objective, "hessian", None) is not None:

@@ -7,6 +7,7 @@ from .base import StepSize as StepSize
 from .constant import ConstantLength as ConstantLength
 from .constant import DecreasingLength as DecreasingLength
 from .cubic_bracketing import CubicBracketingLinesearch as CubicBracketingLinesearch
+from .decaying import DecayingLength as DecayingLength
 from .distance_over_gradients import DistanceOverGradients as DistanceOverGradients
 from .hager_zhang import HagerZhangLinesearch as HagerZhangLinesearch
 from .initial_guesses import BarzilaiBorweinGuess as BarzilaiBorweinGuess
