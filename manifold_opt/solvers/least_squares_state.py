@@ -18,6 +18,7 @@ import numpy as np
 from ..core.state import SolverState
 from ..core.status import Status
 from ..linalg.solvers import DenseQR
+from ..objectives.evaluation import Counts
 from ..stopping import (
     StopAfter,
     StopAfterEvaluations,
@@ -314,12 +315,37 @@ class LeastSquaresState(SolverState):
         undamped = self.relative_offset**2 * cost
         if predicted >= 0.5 * undamped or undamped <= self.decrease_rounding * cost:
             self.fail(Status.CONVERGED, f"The step of length {length:.1e} is below the rounding of the point.")
+        elif self._is_least_along_gradient(problem):
+            self.fail(Status.CONVERGED, "Along its gradient the cost is at its minimum, to rounding.")
         else:
             message = (
                 f"No step decreases the cost, down to a length of {length:.1e}, although the model promises "
                 f"{undamped:.1e}."
             )
             self.fail(Status.STALLED, message + check_given_jacobian(problem, self, self.evaluation))
+
+    def _is_least_along_gradient(self, problem: Any) -> bool:
+        """Whether the cost has the slope that the gradient says, and so much curvature that nothing is to be gained.
+
+        Where residuals are large and bent, the model of Gauss and Newton promises what their curvature takes away.
+        """
+        e, norms = self.evaluation, self.column_norms()
+        moves = norms > 0.0
+        g = np.where(moves, e.gradient_coordinates, 0.0)
+        u = -g / np.where(moves, norms, 1.0) ** 2
+        sizes = norms * coordinate_sizes(problem.manifold, e.point)
+        length = math.sqrt(float(np.sum((norms * u) ** 2)))
+        if not 0.0 < length < math.inf:
+            return False
+        h = self.eps ** (1.0 / 3.0) * (math.sqrt(float(sizes.dot(sizes))) or self.residual_norm) / length
+        X = problem.manifold.get_vector(e.point, u)
+        ahead, behind = (problem.evaluate(self.retract(e.point, X, t), Counts()).cost - e.cost for t in (h, -h))
+        self.evaluations["check"] += 2
+        slope, curvature, noise = float(g.dot(u)), (ahead + behind) / (h * h), self.decrease_rounding * e.cost
+        if not (math.isfinite(curvature) and curvature > 0.0):
+            return False
+        right = abs((ahead - behind) / (2.0 * h) - slope) <= 0.1 * abs(slope) + noise / h
+        return right and slope * slope <= 2.0 * noise * curvature
 
     def count_nonfinite(self) -> None:
         """Note that a candidate's residual was not finite; too many in a row end the run."""
