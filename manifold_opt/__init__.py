@@ -34,10 +34,11 @@ _NAMES = {
         WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        ArraySphere Centered Circle ComplexCircle Euclidean Grassmann HalfSpace Hermitian Hyperbolic Hyperrectangle
-        Manifold MissingOperation Multinomial NotOnManifold NotTangent Oblique Orthogonal PoincareBall Positive
-        PowerManifold ProbabilitySimplex ProductManifold ProjectiveSpace Rotations SkewSymmetric SpecialEuclidean
-        SpecialUnitary Sphere Stiefel Symmetric SymmetricPositiveDefinite TangentSpace Torus Unitary
+        ArraySphere Centered Circle ComplexCircle DoublyStochastic Euclidean Grassmann HalfSpace Hermitian
+        Hyperbolic Hyperrectangle Manifold MissingOperation Multinomial NotOnManifold NotTangent Oblique
+        Orthogonal PoincareBall Positive PowerManifold ProbabilitySimplex ProductManifold ProjectiveSpace
+        Rotations SkewSymmetric SpecialEuclidean SpecialUnitary Sphere Stiefel Symmetric
+        SymmetricPositiveDefinite TangentSpace Torus Unitary
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective

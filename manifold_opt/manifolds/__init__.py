@@ -1,6 +1,7 @@
 """Geometry: Riemannian manifolds, one family a file."""
 
 from manifold_opt.manifolds.base import Manifold
+from manifold_opt.manifolds.doubly_stochastic import DoublyStochastic
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.grassmann import Grassmann
@@ -29,6 +30,7 @@ __all__ = [
     "Centered",
     "Circle",
     "ComplexCircle",
+    "DoublyStochastic",
     "Euclidean",
     "Grassmann",
     "HalfSpace",

@@ -15,6 +15,7 @@ from manifold_opt.manifolds import (
     Centered,
     Circle,
     ComplexCircle,
+    DoublyStochastic,
     Euclidean,
     Grassmann,
     HalfSpace,
@@ -184,4 +185,6 @@ MANIFOLDS = [
     HalfSpace(1),
     HalfSpace(2),
     HalfSpace(4),
+    DoublyStochastic(5),
+    DoublyStochastic(3, symmetric=True),
 ]
