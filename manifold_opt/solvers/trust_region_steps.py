@@ -238,7 +238,8 @@ class _BoundSubspace(_BoundTwoDirections):
     def prepared(self, e: Any, g: Any, newton: Any) -> Any:
         plane = np.column_stack([newton, g])
         norms = np.linalg.norm(plane, axis=0)
-        basis = np.linalg.qr(plane / np.where(norms > 0.0, norms, 1.0))[0]
+        # of two parallel directions one is anything at all: it must not lead where a bound forbids
+        basis = np.linalg.qr(plane / np.where(norms > 0.0, norms, 1.0))[0] * (self.norms > 0.0)[:, None]
         A = np.column_stack([e.model_jacobian.dot(column / self.scale) for column in basis.T])
         return SingularSteps(A, e.model_residuals, None), basis
 
