@@ -178,9 +178,7 @@ def measured() -> dict[str, float]:
     second = best_in_turns({"hessian": lambda: hessian(P0, gradient(P0))})
     second["hessian"] -= user["gradient"]
     p = np.array([1.5, -2.0])
-    curved = best_in_turns(
-        {"cost": lambda: valley(VALLEY_START), "gradient": lambda: valley_gradient(VALLEY_START)}
-    )
+    curved = best_in_turns({"cost": lambda: valley(VALLEY_START), "gradient": lambda: valley_gradient(VALLEY_START)})
     fit = best_in_turns({"residual": lambda: residual(p), "jacobian": lambda: jacobian(p)})
     constant, armijo = ConstantLength(1e-4), ArmijoLinesearch(initial=1e-4, initial_guess="constant")
     values = {
