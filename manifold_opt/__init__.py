@@ -41,24 +41,25 @@ _NAMES = {
         SymmetricPositiveDefinite TangentSpace Torus Unitary
     """,
     "objectives": """
-        Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComposedLoss CostObjective
-        CountedObjective CubicModelObjective Fused GemanMcClure GraduatedGemanMcClure GraduatedTruncated Huber
-        InPlace LinearLoss Loss NonlinearLeastSquaresObjective ReducedObjective Reduction ResidualBlock
-        ScaledLoss ScaledObjective SoftL1 StochasticObjective SymmetricLinearSystemObjective Tolerant Truncated
-        TrustRegionModelObjective Tukey UserLoss Welsch fix
+        Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss
+        CostObjective CountedObjective CubicModelObjective Fused GemanMcClure GraduatedGemanMcClure
+        GraduatedTruncated Huber InPlace LinearLoss Loss NonlinearLeastSquaresObjective ReducedObjective
+        Reduction ResidualBlock ScaledLoss ScaledObjective SoftL1 StochasticObjective
+        SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch fix
     """,
     "solvers": """
-        AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize BFGSHessian
-        ConjugateGradientDescentState ConjugateResidualState DoglegState ExactModelState FiniteDifferenceHessian
-        FixedDamping GaussNewtonHessian GaussNewtonState GradientDescentState HessianApproximation
-        IterativelyReweightedState LBfgsOptimizerResults LanczosState LevenbergMarquardtState ModelSolverState
-        More NewtonState Nielsen PowellDogleg QuasiNewtonState StochasticGradientDescentState SubspaceDogleg
-        SymmetricRankOneHessian TruncatedConjugateGradientState TrustRegionReflectiveState TrustRegionsState
-        VectorBundleNewtonState adaptive_regularization_with_cubics conjugate_gradient_descent
-        conjugate_residual converged_all converged_any curve_fit dogleg gauss_newton gradient_descent
-        graduated_non_convexity iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize
-        minimize_residuals newton quasi_newton stochastic_gradient_descent truncated_conjugate_gradient_descent
-        trust_region_reflective trust_regions vectorbundle_newton
+        AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize AlternatingGradientDescentState
+        BFGSHessian ConjugateGradientDescentState ConjugateResidualState DoglegState ExactModelState
+        FiniteDifferenceHessian FixedDamping GaussNewtonHessian GaussNewtonState GradientDescentState
+        HessianApproximation IterativelyReweightedState LBfgsOptimizerResults LanczosState
+        LevenbergMarquardtState ModelSolverState More NewtonState Nielsen PowellDogleg QuasiNewtonState
+        StochasticGradientDescentState SubspaceDogleg SymmetricRankOneHessian TruncatedConjugateGradientState
+        TrustRegionReflectiveState TrustRegionsState VectorBundleNewtonState adaptive_regularization_with_cubics
+        alternating_gradient_descent conjugate_gradient_descent conjugate_residual converged_all converged_any
+        curve_fit dogleg gauss_newton gradient_descent graduated_non_convexity iteratively_reweighted
+        lbfgs_minimize least_squares levenberg_marquardt minimize minimize_residuals newton quasi_newton
+        stochastic_gradient_descent truncated_conjugate_gradient_descent trust_region_reflective trust_regions
+        vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """

@@ -4,6 +4,7 @@ from .base import Objective as Objective
 from .batched import BatchedCostObjective as BatchedCostObjective
 from .blocks import BlockObjective as BlockObjective
 from .blocks import ResidualBlock as ResidualBlock
+from .components import ComponentCostObjective as ComponentCostObjective
 from .cost import CostEvaluation as CostEvaluation
 from .cost import CostFunctions as CostFunctions
 from .cost import CostObjective as CostObjective

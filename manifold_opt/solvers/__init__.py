@@ -4,6 +4,8 @@ from .adaptive_regularization_with_cubics import AdaptiveRegularizationState as 
 from .adaptive_regularization_with_cubics import (
     adaptive_regularization_with_cubics as adaptive_regularization_with_cubics,
 )
+from .alternating_gradient_descent import AlternatingGradientDescentState as AlternatingGradientDescentState
+from .alternating_gradient_descent import alternating_gradient_descent as alternating_gradient_descent
 from .conjugate_gradient_descent import ConjugateGradientDescentState as ConjugateGradientDescentState
 from .conjugate_gradient_descent import conjugate_gradient_descent as conjugate_gradient_descent
 from .conjugate_residual import ConjugateResidualState as ConjugateResidualState
