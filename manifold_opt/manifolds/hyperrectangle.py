@@ -101,7 +101,8 @@ class Hyperrectangle(FlatSpace):
     def project_point(self, z: Array) -> Array:
         """The nearest array between the bounds."""
         xp = namespace(z)
-        low, high = (xp.asarray(b, dtype=z.dtype) for b in (self.lower, self.upper))
+        # copies, since PyTorch warns of read-only arrays
+        low, high = (xp.asarray(b.copy(), dtype=z.dtype) for b in (self.lower, self.upper))
         return xp.minimum(xp.maximum(z, low), high)
 
     def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:

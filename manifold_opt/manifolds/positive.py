@@ -89,6 +89,11 @@ class Positive(FlatSpace):
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``p exp(t X / p)``."""
         xp = namespace(p, X, t)
+        if xp is np:
+            with np.errstate(all="ignore"):
+                q = p * np.exp(expanded(t, len(self.shape)) * (X / p))
+            if q.min() > 0.0 and q.max() < np.inf:
+                return written(q, out)
         precision = np.finfo(real_dtype(p))
         low, high = math.log(float(precision.tiny)), math.log(float(precision.max)) - 1.0
         e, start = expanded(t, len(self.shape)) * (X / p), xp.log(p)

@@ -326,5 +326,7 @@ def log_ratio(p: Array, q: Array) -> Array:
     # 2 artanh((q - p) / (q + p)) where that is small; halves, since a sum may overflow
     x = (q - p) / (0.5 * q + 0.5 * p)
     near = abs(x) < 0.5
+    if xp is np and near.all():
+        return 2.0 * np.arctanh(0.5 * x)
     small = xp.where(near, x, xp.zeros_like(x))
     return xp.where(near, small * atanhc(0.5 * small), xp.log(q) - xp.log(p))

@@ -385,6 +385,8 @@ def angle_over_sine(xp: Any, s2: Array, c: Array) -> Array:
     """The angle with sine ``sqrt(s2)`` and cosine c, over the sine; 1 at angle 0."""
     if xp is np:
         s = np.sqrt(s2)
+        if s.all():
+            return np.arctan2(s, c) / s
         zero = s == 0
         s = np.where(zero, s.dtype.type(1), s)
         return np.where(zero, s.dtype.type(1), np.arctan2(s, c) / s)
@@ -404,6 +406,8 @@ def cos_sinc(xp: Any, s: Array) -> tuple[Array, Array]:
     """``cos(sqrt(s))`` and ``sinc(sqrt(s))``, smooth functions of s."""
     if xp is np:
         t = np.sqrt(s)
+        if t.all():
+            return np.cos(t), np.sin(t) / t
         zero = t == 0
         t = np.where(zero, t.dtype.type(1), t)
         one = t.dtype.type(1)
