@@ -158,12 +158,17 @@ class ConformalModel(Manifold):
 def dot(a: Array, b: Array) -> Array:
     """The dot product on the last axis, which stays with length 1."""
     if type(a) is np.ndarray and type(b) is np.ndarray:
+        if a.ndim == 1 == b.ndim:
+            return np.array([a.dot(b)])
         return np.einsum("...i,...i->...", a, b)[..., None]
     return namespace(a, b).sum(a * b, axis=-1)[..., None]
 
 
 def arsinh_quotient(s: Array) -> Array:
     """``arsinh(x)/x`` as a smooth function of ``s = x^2``."""
+    if type(s) is np.ndarray and s.size == 1:
+        x = math.sqrt(s.item())
+        return np.full_like(s, math.asinh(x) / x if x > 0.0 else 1.0 + x)
     xp = namespace(s)
     near = s < 0.02
     x = xp.sqrt(xp.where(near, xp.ones_like(s), s))

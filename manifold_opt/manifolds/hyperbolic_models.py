@@ -12,6 +12,10 @@ J. G. Ratcliffe, Foundations of Hyperbolic Manifolds, 3rd ed., Springer, 2019, s
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from manifold_opt.linalg.namespace import Array, namespace
 
 __all__ = [
@@ -39,6 +43,9 @@ def ball_to_hyperboloid(x: Array) -> Array:
 
 def conformal_gap(x: Array) -> Array:
     """``1 - |x|^2`` on the last axis, factored where x is long, so that no digit of ``1 - |x|`` is lost."""
+    if type(x) is np.ndarray and x.ndim == 1:
+        s = float(x.dot(x))
+        return np.array([(1.0 - math.sqrt(s)) * (1.0 + math.sqrt(s)) if s > 0.25 else 1.0 - s], x.dtype)
     xp = namespace(x)
     square = xp.sum(x * x, axis=-1)[..., None]
     long = square > 0.25
