@@ -18,7 +18,11 @@ __version__ = "0.1.0.dev0"
 
 _NAMES = {
     "autodiff": "DerivativeWarning LostDerivative WrongDerivative",
-    "checks": "check_differential check_gradient check_hessian check_jacobian",
+    "checks": """
+        CriticalPoint HessianSpectrum Profile check_differential check_gradient check_hessian check_jacobian
+        critical_points extreme_eigenvalues hessian_matrix hessian_spectrum line_profile operator_matrix
+        plane_profile tangent_basis_matrix
+    """,
     "core": "Problem Result SolverState Status solve",
     "directions": """
         AMSGrad Adam AverageGradient BFGS Broyden Coefficient ConjugateDescentCoefficient

@@ -1,6 +1,33 @@
-"""Checks of the user's derivatives: numbers, and plots on request."""
+"""Checks of the user's derivatives and looks at the landscape of a cost: numbers, and plots on request."""
 
+from .critical_points import CriticalPoint, critical_points
 from .derivatives import check_differential, check_gradient, check_hessian, check_jacobian
+from .profiles import Profile, line_profile, plane_profile
 from .slopes import SlopeCheck
+from .spectrum import (
+    HessianSpectrum,
+    extreme_eigenvalues,
+    hessian_matrix,
+    hessian_spectrum,
+    operator_matrix,
+    tangent_basis_matrix,
+)
 
-__all__ = ["SlopeCheck", "check_differential", "check_gradient", "check_hessian", "check_jacobian"]
+__all__ = [
+    "CriticalPoint",
+    "HessianSpectrum",
+    "Profile",
+    "SlopeCheck",
+    "check_differential",
+    "check_gradient",
+    "check_hessian",
+    "check_jacobian",
+    "critical_points",
+    "extreme_eigenvalues",
+    "hessian_matrix",
+    "hessian_spectrum",
+    "line_profile",
+    "operator_matrix",
+    "plane_profile",
+    "tangent_basis_matrix",
+]
