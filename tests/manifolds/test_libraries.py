@@ -7,7 +7,10 @@ from manifold_opt.manifolds import (
     ArraySphere,
     Centered,
     Euclidean,
+    HalfSpace,
+    Hyperbolic,
     Oblique,
+    PoincareBall,
     Positive,
     PowerManifold,
     ProbabilitySimplex,
@@ -15,6 +18,7 @@ from manifold_opt.manifolds import (
     ProjectiveSpace,
     Rotations,
     SkewSymmetric,
+    SpecialEuclidean,
     Sphere,
     Symmetric,
     SymmetricPositiveDefinite,
@@ -39,6 +43,10 @@ MANIFOLDS = [
     PowerManifold(Sphere(2), 3),
     ProductManifold(R=Rotations(3), t=Euclidean(3)),
     ProductManifold(a=Sphere(2), z=Euclidean(2, field="complex")),
+    SpecialEuclidean(3),
+    Hyperbolic(3),
+    PoincareBall(2),
+    HalfSpace(3),
 ]
 
 
