@@ -139,17 +139,40 @@ def _matrix_exp_forward(M: Array) -> Array:
     return xp.linalg.matrix_exp(M)
 
 
-def _exp_along(M: Array, E: Array) -> Array:
+def _blocks(A: Array, B: Array, D: Array) -> Array:
+    """``[[A, B], [0, D]]``."""
+    A, B, D = broadcast_batch(2, A, B, D)
+    xp = namespace(A, B, D)
+    top, low = xp.concatenate([A, B], axis=-1), xp.concatenate([0.0 * B, D], axis=-1)
+    return xp.concatenate([top, low], axis=-2)
+
+
+def _along_forward(M: Array, E: Array) -> Array:
     """The derivative of the exponential: the upper right block of the exponential of ``[[M, E], [0, M]]``.
 
     N. J. Higham, Functions of Matrices, SIAM 2008, theorem 3.6.
     """
-    M, E = broadcast_batch(2, M, E)
-    xp = namespace(M, E)
-    top = xp.concatenate([M, E], axis=-1)
-    low = xp.concatenate([0.0 * E, M], axis=-1)
     k = M.shape[-1]
-    return matrix_exp(xp.concatenate([top, low], axis=-2))[..., :k, k:]
+    return _matrix_exp_forward(_blocks(M, E, M))[..., :k, k:]
+
+
+def _along_twice(M: Array, E: Array, H: Array) -> Array:
+    """The second derivative along E and H, by the same theorem for the blocks."""
+    k = M.shape[-1]
+    return _exp_along(_blocks(M, H, M), _blocks(E, 0.0 * E, E))[..., :k, k:]
+
+
+_along: Callable[..., Array] = differentiable(
+    vjps=(
+        lambda G, value, M, E: _along_twice(transpose(M), transpose(E), G),
+        lambda G, value, M, E: _exp_along(transpose(M), G),
+    ),
+    jvps=(lambda H, value, M, E: _along_twice(M, E, H), lambda H, value, M, E: _exp_along(M, H)),
+)(_along_forward)
+
+
+def _exp_along(M: Array, E: Array) -> Array:
+    return _along(*broadcast_batch(2, M, E))
 
 
 _matrix_exp = differentiable(
