@@ -122,5 +122,5 @@ def squared_components(M: Any, p: Any, X: Any) -> Any:
         return squared_components(M.manifold, p, X)
     if isinstance(M, Euclidean):
         return np.abs(X) ** 2
-    norms = np.asarray(M.norm(p, X))
+    norms = np.asarray(M.norm(p, X), dtype=X.real.dtype)
     return np.broadcast_to((norms**2).reshape(norms.shape + (1,) * len(M.vector_shape)), X.shape)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from .base import OBJECTIVE_TYPES, Objective, check_choice
-from .cost import CostEvaluation, CostFunctions, CostObjective
+from .cost import CostEvaluation, CostFunctions
 from .evaluation import Counts
+from .user_functions import FreshArrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,9 @@ class StochasticFunctions:
 
     def __init__(self, objective: StochasticObjective, M: Any, p: Any, counts: Counts) -> None:
         self.objective, self.manifold, self.number = objective, M, objective.number
-        self._like = np.zeros(1, dtype=p.dtype)  # of a point, a given gradient needs to know no more
+        self._euclidean = objective.objective_type == "euclidean"
+        shape = tuple(M.embedding_shape if self._euclidean else M.vector_shape)
+        self._arrays = FreshArrays(objective.gradient or objective.cost, "gradient", shape, dtype=p.dtype)
         self._stream: Any = None
         self._first: list[Any] = []
         if self.number is not None:
@@ -160,13 +163,18 @@ class StochasticFunctions:
         """Lazy evaluation on the samples of these indices."""
         return self.on(p, self.objective.batch(indices), counts)
 
+    def _given(self, p: Any, batch: Any) -> tuple[None, Any, Any]:
+        """The user's gradient on a batch, checked and converted."""
+        G = self._arrays.checked(self.objective.gradient(p, batch))  # type: ignore[misc]  # there is one
+        if p.dtype.char in "fF":
+            G = G.astype(p.dtype, copy=False)
+        return (None, self.manifold.riemannian_gradient(p, G), G) if self._euclidean else (None, G, None)
+
     def _functions(self, batch: Any) -> CostFunctions:
         o, M = self.objective, self.manifold
         f = lambda p: o.cost(p, batch)
         if self._backend is None:
-            g = o.gradient
-            small = CostObjective(f, lambda p: g(p, batch), objective_type=o.objective_type)  # type: ignore[misc]
-            return small.bind(M, self._like, Counts())
+            return CostFunctions(M, lambda p: float(f(p)), lambda p: self._given(p, batch), _none, given_gradient=True)
         costs = self._backend.cost_per_gradient(M)
         if costs:
             gradient = self._backend.gradient(f, M)

@@ -294,6 +294,15 @@ def test_a_pickled_state_continues_as_if_nothing_had_happened():
     assert np.array_equal(solve(Problem(S2, objective), half).point, whole.point)
 
 
+@pytest.mark.parametrize("direction", [None, Adam(), AMSGrad(), MomentumGradient(0.5)])
+def test_single_precision_stays(direction):
+    p0 = P0.astype(np.float32)
+    result = stochastic_gradient_descent(
+        S2, half_squared_distance, p0, data=POINTS, gradient=karcher_gradient, direction=direction, max_iterations=3
+    )
+    assert result.point.dtype == np.float32
+
+
 def test_a_search_on_the_batch():
     result = run(stepsize=ArmijoLinesearch(initial_guess="last"), batch_size=30, max_iterations=60)
     assert S2.distance(result.point, MEAN) < 0.1
