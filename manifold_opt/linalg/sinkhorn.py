@@ -73,7 +73,9 @@ def _newton(xp: Any, L: Array) -> Array:
     rows = xp.sum(q, axis=-1)
     a, b = scaling_directions(q, 1.0 - rows, 0.0 * rows, rows)
     size = xp.maximum(xp.max(abs(a), axis=-1), xp.max(abs(b), axis=-1))
-    factor = (1.0 / xp.maximum(size, 1.0))[..., None]
+    factor = 1.0 / xp.maximum(size, 1.0)
+    if factor.ndim:  # an axis on a scalar would make it double precision under NumPy 1
+        factor = factor[..., None]
     return _normalized(xp, L + (factor * a)[..., :, None] + (factor * b)[..., None, :], -2)
 
 

@@ -205,7 +205,9 @@ def triangular_factor(D: Array) -> Array:
         r = (last / slope)[..., None] + 0.0 * M[..., j, j : j + 1]
         columns.append(xp.concatenate([*parts, r], axis=-1))
     filled = [xp.concatenate([c, 0.0 * D[..., 0, c.shape[-1] :]], axis=-1) for c in columns]
-    return xp.stack(filled, axis=-1)
+    E = xp.stack(filled, axis=-1)
+    # under NumPy 1 the entries of one matrix, being scalars, have turned single precision into double
+    return E.astype(D.dtype, copy=False) if xp is np else E
 
 
 def geodesic_factors(A: Array, S: Array, beta: float) -> tuple[Array, Array]:

@@ -167,7 +167,7 @@ class ProjectiveSpace(Manifold):
         xp = namespace(p, X, d)
         s = frobenius(xp, d, d, 1)
         half = cos_sinc(xp, 0.25 * s)[1]
-        turn = (0.5 * half * half)[..., None] * d + cos_sinc(xp, s)[1][..., None] * p
+        turn = expanded(0.5 * half * half, 1) * d + expanded(cos_sinc(xp, s)[1], 1) * p
         return written(X - self._dot(xp, d, X) * turn, out)
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:

@@ -556,7 +556,7 @@ class SpecialUnitary(_Group):
         xp = namespace(q)
         # the phase of the determinant to first order: it was rounding
         turn = xp.imag(xp.linalg.det(q)) / self.n
-        return q - 1j * turn[..., None, None] * q
+        return q - 1j * expanded(turn, 2) * q
 
     def project_point(self, z: Array) -> Array:
         """The polar factor, turned by the n-th part of the phase of its determinant."""
@@ -564,7 +564,8 @@ class SpecialUnitary(_Group):
         xp = namespace(q)
         d = xp.linalg.det(q)
         turn = xp.arctan2(xp.imag(d), xp.real(d)) / self.n
-        return self._cleaned(q * xp.exp(-1j * turn[..., None, None]))
+        turned = q * xp.exp(-1j * turn[..., None, None])
+        return self._cleaned(turned.astype(q.dtype, copy=False) if xp is np else turned)
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
         """Those of `Unitary`, but ``d_i - d_n/(sqrt(n) + 1)`` for i < n of the diagonal d."""

@@ -160,7 +160,7 @@ def _learn(state: Any, M: Any, old: Any, new: Any, tX: Any) -> None:
     goes_on = _over(~(state.converged | state.failed), M)
     pushed = np.concatenate([queue[:, 1:], np.stack([s, y])[:, None]], axis=1)
     with np.errstate(invalid="ignore"):
-        state.queue = np.where(goes_on, pushed, queue)
+        state.queue = np.where(goes_on, pushed, queue).astype(state.queue.dtype, copy=False)
 
 
 def check_search(rule: Any) -> None:

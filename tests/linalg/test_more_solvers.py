@@ -125,7 +125,7 @@ def test_a_large_fit_with_an_operator(solver):
         return np.append(x[1:] - 0.25 * x[:-1] ** 2 - c, x[0] - 1.0)
 
     def jacobian(x):
-        J = sp.diags_array([-0.5 * x[:-1], np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n))
+        J = sp.diags([-0.5 * x[:-1], np.ones(n - 1)], offsets=[0, 1], shape=(n - 1, n))
         return aslinearoperator(sp.vstack([J, sp.csr_array(([1.0], ([0], [0])), shape=(1, n))]).tocsr())
 
     for method in (levenberg_marquardt, trust_region_reflective):
