@@ -79,7 +79,7 @@ def peer(name: str) -> Any:
         return None
 
 
-def versions(names: Iterable[str] = ("numpy", "scipy", "autograd", "pymanopt", "geomstats")) -> str:
+def versions(names: Iterable[str] = ("numpy", "scipy", "autograd", "pymanopt", "geomstats", "lmfit", "pyceres")) -> str:
     """Interpreter and packages in use."""
     from importlib.metadata import PackageNotFoundError, version
 
