@@ -32,8 +32,8 @@ FOOT = """## What is missed, and why
 - Sphere, a thousand points: points are divided by their norm after each step so that rounding cannot grow, and
   logarithms take the tangential part of q - p; the hand-written formulas do neither.
 - Conjugate gradients: the Hager-Zhang search takes 2.6 trials per iteration on this tiny problem.
-- Rotation averaging by `levenberg_marquardt`: 13 times pymanopt's trust regions, for its Jacobian of 3600 x 300 is dense
-  here; families with a sparse linear solver are still to come.
+- Rotation averaging by `levenberg_marquardt`: 13 times pymanopt's trust regions; its Jacobian of 3600 x 300 is
+  dense here, and families with a sparse linear solver are still to come.
 - MaxCut and the flat problems: fewer evaluations than pymanopt and as many as SciPy, but more time. Not profiled.
 - NIST with autograd: on the same fits `levenberg_marquardt` takes 6 times as long as with a Jacobian given, and then
   less than SciPy's trust region; `least_squares` also runs the two long fits to their end.
