@@ -52,6 +52,8 @@ class Damping:
     __slots__ = ()
     guarded: ClassVar[bool] = False
     """Whether a step whose promised decrease drowns in rounding is judged by the gradient instead of the cost."""
+    accelerated: ClassVar[bool] = False
+    """Whether long runs get geodesic acceleration by themselves."""
     endless: ClassVar[bool] = False
     """Whether the run goes on, up to its stopping criterion, where no step can help any more."""
 

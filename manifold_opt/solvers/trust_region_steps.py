@@ -126,6 +126,8 @@ class More(TrustRegionPolicy):
         See `TrustRegionPolicy`.
     """
 
+    accelerated: ClassVar[bool] = True
+
     def bind(self, problem: Any, state: Any, previous: Any = None) -> BoundDamping:
         """Run-time object."""
         return _BoundMore(self, problem.manifold) if previous is None else previous

@@ -6,11 +6,12 @@ import pickle
 from itertools import pairwise
 
 import autograd.numpy as anp
+import more_wild
 import numpy as np
 import pytest
 from scipy.optimize import Bounds
 
-from manifold_opt import More, Nielsen, StopAfterIteration
+from manifold_opt import AdachiOkunoTakeda, More, Nielsen, StopAfterIteration
 from manifold_opt.core import Problem, Status
 from manifold_opt.manifolds import Euclidean, PowerManifold, ProductManifold, Rotations, Sphere
 from manifold_opt.objectives import NonlinearLeastSquaresObjective
@@ -211,6 +212,39 @@ def test_acceleration_saves_jacobians_in_a_curved_valley(damping):
     assert counts[1] < counts[0]
 
 
+def test_long_runs_along_a_bent_valley_accelerate_by_themselves():
+    """The cube function in 8 variables."""
+    residual, start, _ = more_wild.problem(20, 8, 8, 0)
+    counts = {}
+    for alpha in (None, "auto"):
+        result = levenberg_marquardt(Euclidean(8), residual, start, geodesic_acceleration=alpha, max_iterations=2000)
+        assert result.converged
+        counts[alpha] = result.evaluations["residual"]
+    assert counts["auto"] < 0.6 * counts[None]
+
+
+def test_a_slow_run_with_large_residuals_loses_at_most_half():
+    residual, start, least = more_wild.problem(14, 4, 20, 0)
+    counts = {}
+    for alpha in (None, "auto"):
+        result = levenberg_marquardt(Euclidean(4), residual, start, geodesic_acceleration=alpha)
+        assert 2.0 * result.cost <= least * (1.0 + 1e-6)
+        counts[alpha] = result.evaluations["residual"]
+    assert counts["auto"] < 1.5 * counts[None]
+
+
+def test_short_runs_and_other_policies_do_not_accelerate():
+    for damping in (Nielsen(), AdachiOkunoTakeda(), More()):
+        counts = [
+            levenberg_marquardt(
+                Euclidean(3), decay(), np.ones(3), damping=damping, geodesic_acceleration=alpha, max_iterations=n
+            ).evaluations["residual"]
+            for alpha in (None, "auto")
+            for n in ([60] if damping != More() else [15])
+        ]
+        assert counts[0] == counts[1]
+
+
 def test_acceleration_on_a_manifold_with_a_loss():
     M = Rotations(3)
     rng = np.random.default_rng(5)
@@ -240,7 +274,9 @@ def test_non_monotone_steps_return_the_best_point():
     assert cut.cost <= 0.5 * np.sum(rosenbrock(ROSENBROCK) ** 2)
 
 
-@pytest.mark.parametrize("keyword, value", [("geodesic_acceleration", 0.0), ("nonmonotone", -1)])
+@pytest.mark.parametrize(
+    "keyword, value", [("geodesic_acceleration", 0.0), ("geodesic_acceleration", "yes"), ("nonmonotone", -1)]
+)
 def test_keywords_out_of_range(keyword, value):
     with pytest.raises(ValueError, match=keyword):
         LevenbergMarquardtState(np.zeros(2), **{keyword: value})
