@@ -1,7 +1,8 @@
 """Matrices made of small dense blocks of equal shape: what families of residuals have for Jacobians.
 
 A part is n blocks of shape (m, k): block i stands in the rows from ``row + i m`` on and in the columns from
-``columns[i]`` on. Nothing but the blocks is stored; parts may overlap, their entries add.
+``columns[i]`` on. Nothing but the blocks is stored; parts may overlap, their entries add. A block with a negative
+column stands nowhere, and is zero: it belongs to a variable that is held fixed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class BlockPart(NamedTuple):
     row : int
         First row of the first block.
     columns : array of int, shape (n,)
-        First column of each block.
+        First column of each block; -1 for a block of zeros that stands nowhere.
     blocks : array of shape (n, m, k)
     """
 
@@ -36,8 +37,8 @@ class BlockPart(NamedTuple):
 
     @property
     def indices(self) -> Any:
-        """Columns of each block, of shape (n, k)."""
-        return self.columns[:, None] + np.arange(self.blocks.shape[2])
+        """Columns of each block, of shape (n, k); for one that stands nowhere any that exist."""
+        return np.maximum(self.columns, 0)[:, None] + np.arange(self.blocks.shape[2])
 
 
 class BlockMatrix:

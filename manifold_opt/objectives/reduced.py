@@ -229,8 +229,16 @@ def _moved_parts(part: BlockPart, source: Any) -> list[BlockPart]:
     """A part of a block matrix with its columns renumbered; those of fixed coordinates become zero."""
     columns = source[part.indices]
     k = columns.shape[1]
-    if (columns >= 0).all() and (columns == columns[:, :1] + np.arange(k)).all():
+    here = columns >= 0
+    if here.all() and (columns == columns[:, :1] + np.arange(k)).all():
         return [part._replace(columns=columns[:, 0])]
+    if not here.any():
+        return []
+    if (here.all(axis=1) | ~here.any(axis=1)).all() and (columns == columns[:, :1] + np.arange(k))[here[:, 0]].all():
+        # whole variables are fixed
+        blocks = part.blocks.copy()
+        blocks[~here[:, 0]] = 0.0
+        return [part._replace(columns=columns[:, 0], blocks=blocks)]
     parts = []
     for j in range(k):
         blocks = part.blocks[:, :, j : j + 1] * (columns[:, j] >= 0)[:, None, None]

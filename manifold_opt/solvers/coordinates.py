@@ -29,12 +29,30 @@ def coordinate_sizes(M: Any, p: Any) -> Any:
     if isinstance(M, ProductManifold):
         return np.concatenate([coordinate_sizes(M[name], x) for name, x in zip(M.names, M.split(p), strict=True)])
     if isinstance(M, PowerManifold):
-        copies = p.reshape(-1, *M.manifold.point_shape)
-        return np.concatenate([coordinate_sizes(M.manifold, x) for x in copies])
+        return _sizes_of_copies(M.manifold, p.reshape(-1, *M.manifold.point_shape)).reshape(-1)
     # not entry by entry: at the identity the tangent vectors of rotations vanish just where the point does not, and yet
     # its rounding moves it along them
     basis = M.embed_vector(p, M.get_basis(p))
     return np.linalg.norm(basis.reshape(len(basis), -1), axis=1) * np.linalg.norm(M.embed_point(p))
+
+
+def _sizes_of_copies(M: Any, p: Any) -> Any:
+    """`coordinate_sizes` of many points of M at once, (n, dim)."""
+    if isinstance(M, Euclidean) and M.field == "real":
+        return np.abs(p).reshape(len(p), -1)
+    if isinstance(M, ProductManifold):
+        return np.concatenate(
+            [_sizes_of_copies(M[name], x) for name, x in zip(M.names, M.split(p), strict=True)], axis=1
+        )
+    if isinstance(M, PowerManifold):
+        copies = p.reshape(-1, *M.manifold.point_shape)
+        return _sizes_of_copies(M.manifold, copies).reshape(len(p), -1)
+    lengths = np.linalg.norm(M.embed_point(p).reshape(len(p), -1), axis=1)
+    columns = []
+    for unit in np.eye(M.dim):
+        E = M.embed_vector(p, M.get_vector(p, np.broadcast_to(unit, (len(p), M.dim))))
+        columns.append(np.linalg.norm(E.reshape(len(p), -1), axis=1))
+    return np.stack(columns, axis=1) * lengths[:, None]
 
 
 def coordinate_blocks(M: Any) -> Any:

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..core.state import SolverState
 from ..core.status import Status
-from ..linalg.solvers import DenseQR
+from ..linalg.automatic import Automatic, chosen
+from ..linalg.sparse_solvers import SparseCholesky
 from ..objectives.evaluation import Counts
 from ..stopping import (
     StopAfter,
@@ -66,7 +67,7 @@ class LeastSquaresState(SolverState):
     p0 : array
         Start point; copied.
     linear_solver : optional
-        Default ``DenseQR()``.
+        Default ``Automatic()``: a sparse factorization for large block and sparse Jacobians, else ``DenseQR()``.
     retraction : str or callable, optional
         Default the manifold's.
     residuals, jacobian : array, optional
@@ -100,7 +101,7 @@ class LeastSquaresState(SolverState):
         stopping: Any = None,
     ) -> None:
         super().__init__(p0, stopping=stopping)
-        self.linear_solver = DenseQR() if linear_solver is None else linear_solver
+        self.linear_solver = Automatic() if linear_solver is None else linear_solver
         if not hasattr(self.linear_solver, "bind"):
             raise TypeError(f"`linear_solver` must be a linear solver such as DenseQR(); got {linear_solver!r}.")
         self.retraction = retraction
@@ -215,7 +216,7 @@ class LeastSquaresState(SolverState):
     def begin(self, problem: Any) -> None:
         """Hand the buffers to the objective, then begin."""
         self.eps = float(np.finfo(self.point.dtype).eps)
-        self._solver = self.linear_solver.bind()
+        self._solver: Any = None
         self._factored = None
         super().begin(problem)
 
@@ -249,12 +250,22 @@ class LeastSquaresState(SolverState):
         """The linear solver, holding the Jacobian of the current point."""
         e = self.evaluation
         if self._factored is not e:
-            self._solver.factor(self.model_jacobian(e))
+            J = self.model_jacobian(e)
+            if self._solver is None:
+                self._solver = chosen(self.linear_solver, J).bind()
+            self._solver.factor(J)
             self.factorizations += 1
             self._norms = self._solver.column_norms()
             self._factored, self._offset = e, None
             self.renew(self._norms)
         return self._solver
+
+    def is_sparse(self) -> bool:
+        """Whether the linear systems at the current point are solved by a sparse factorization."""
+        if isinstance(self.linear_solver, SparseCholesky):
+            return True
+        known = self.status is Status.RUNNING and self.evaluation is not None
+        return known and isinstance(chosen(self.linear_solver, self.evaluation.jacobian), SparseCholesky)
 
     def model_jacobian(self, e: Any) -> Any:
         """Matrix of the linear model at an evaluation."""
@@ -297,8 +308,9 @@ class LeastSquaresState(SolverState):
             return False
         if not math.isfinite(candidate.gradient_norm):
             return False
-        solver = self.linear_solver.bind()
-        solver.factor(self.model_jacobian(candidate))
+        J = self.model_jacobian(candidate)
+        solver = self._solver.fresh() if hasattr(self._solver, "fresh") else chosen(self.linear_solver, J).bind()
+        solver.factor(J)
         return self.projected_norm(solver, candidate) < 0.9 * offset * math.sqrt(2.0 * candidate.cost)
 
     def is_below_rounding(self, candidate: Any, length: float) -> bool:

@@ -35,7 +35,7 @@ from ..core.front import Common, least_squares_objective, run
 from ..core.result import Result
 from ..core.status import Status
 from .box import Box, box_of
-from .damping import AdachiOkunoTakeda, Damping, Step
+from .damping import AdachiOkunoTakeda, Damping, Nielsen, Step
 from .least_squares_state import LeastSquaresState, Trial, decrease
 from .trust_region_steps import More
 
@@ -50,6 +50,8 @@ _BEND = 0.1
 # relative offset. Over NIST's 54 and Moré and Wild's 53 runs it takes 4925 residuals instead of 7437, and 2949
 # Jacobians instead of 5842; the slowest of those with large residuals take up to half as many residuals again.
 _AUTOMATIC, _LATE, _FAR = 0.75, 20, 0.01
+# first damping of sparse problems: they are solved from starts from which Gauss-Newton's steps lead far
+_SPARSE_DAMPING = 1e-7
 
 
 class LevenbergMarquardtState(LeastSquaresState):
@@ -114,6 +116,7 @@ class LevenbergMarquardtState(LeastSquaresState):
         self.damping_rule = _policy(
             damping, eta=eta, beta=beta, damping_min=damping_min, expect_zero_residual=expect_zero_residual
         )
+        self._default_damping = damping is None and self.damping_rule == More()
         alpha = geodesic_acceleration
         if not (alpha is None or alpha == "auto" or (not isinstance(alpha, str) and alpha > 0.0)):
             raise ValueError(f'`geodesic_acceleration` must be positive, "auto" or None; got {alpha!r}.')
@@ -171,6 +174,9 @@ class LevenbergMarquardtState(LeastSquaresState):
     def attach(self, problem: Any) -> None:
         """Resolve the retraction and bind the damping."""
         super().attach(problem)
+        if self._default_damping and self.is_sparse():
+            # singular values are out of reach, and each length of a step would cost some factorizations
+            self.damping_rule = Nielsen(tau=_SPARSE_DAMPING)
         self._damping = self.bound("damping", self.damping_rule, problem)
 
     def renew(self, column_norms: Any) -> None:

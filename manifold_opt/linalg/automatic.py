@@ -1,0 +1,38 @@
+"""Which linear solver a Jacobian asks for."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from .block_matrix import BlockMatrix
+from .solvers import DenseQR
+from .sparse_solvers import SparseCholesky
+
+
+@dataclass(frozen=True)
+class Automatic:
+    """A sparse factorization for large matrices of blocks and of SciPy, else QR, which does not square the condition.
+
+    Parameters
+    ----------
+    dense_columns : int
+        Up to this many columns a matrix is dealt with as a dense one.
+    """
+
+    _: KW_ONLY
+    dense_columns: int = 200
+
+    def bind(self) -> Any:
+        """Run-time object for matrices of which nothing is known: dense ones."""
+        return DenseQR().bind()
+
+    def choose(self, J: Any) -> Any:
+        """The solver for J."""
+        sparse = isinstance(J, BlockMatrix) or hasattr(J, "tocsr")
+        return SparseCholesky() if sparse and J.shape[1] > self.dense_columns else DenseQR()
+
+
+def chosen(solver: Any, J: Any) -> Any:
+    """The solver given, or the one that it chooses for J."""
+    return solver.choose(J) if hasattr(solver, "choose") else solver
