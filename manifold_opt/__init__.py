@@ -43,6 +43,7 @@ _NAMES = {
         Orthogonal PoincareBall Positive PowerManifold ProbabilitySimplex ProductManifold ProjectiveSpace
         Rotations SkewSymmetric SpecialEuclidean SpecialUnitary Sphere Stiefel Symmetric
         SymmetricPositiveDefinite TangentSpace Torus Unitary
+        QuaternionPoses UnitQuaternions
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -16,6 +16,7 @@ from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.probability_simplex import Multinomial, ProbabilitySimplex
 from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.projective_space import ProjectiveSpace
+from manifold_opt.manifolds.quaternion_poses import QuaternionPoses
 from manifold_opt.manifolds.rotations import Rotations
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
 from manifold_opt.manifolds.sphere import Sphere
@@ -23,6 +24,7 @@ from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 from manifold_opt.manifolds.tangent_space import TangentSpace
 from manifold_opt.manifolds.torus import Circle, Torus
+from manifold_opt.manifolds.unit_quaternions import UnitQuaternions
 from manifold_opt.manifolds.unitary import Orthogonal, SpecialUnitary, Unitary
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "ProbabilitySimplex",
     "ProductManifold",
     "ProjectiveSpace",
+    "QuaternionPoses",
     "Rotations",
     "SkewSymmetric",
     "SpecialEuclidean",
@@ -60,5 +63,6 @@ __all__ = [
     "SymmetricPositiveDefinite",
     "TangentSpace",
     "Torus",
+    "UnitQuaternions",
     "Unitary",
 ]

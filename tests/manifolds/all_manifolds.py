@@ -33,6 +33,7 @@ from manifold_opt.manifolds import (
     ProbabilitySimplex,
     ProductManifold,
     ProjectiveSpace,
+    QuaternionPoses,
     Rotations,
     SkewSymmetric,
     SpecialEuclidean,
@@ -44,6 +45,7 @@ from manifold_opt.manifolds import (
     TangentSpace,
     Torus,
     Unitary,
+    UnitQuaternions,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "manifolds" / "own_manifold.md"
@@ -187,4 +189,6 @@ MANIFOLDS = [
     HalfSpace(4),
     DoublyStochastic(5),
     DoublyStochastic(3, symmetric=True),
+    UnitQuaternions(),
+    QuaternionPoses(metric_scale=1.0, translation_weight=0.25),
 ]
