@@ -19,16 +19,21 @@ from autograd.tracer import trace_stack
 from ..linalg import Array
 from .backend import AutomaticBackend, Backend, Cost, Linearization, cannot
 from .values import as_cost, as_residuals
+from .vector_mode import VectorNode
 
 __all__ = ["AutogradBackend"]
+
+_ENTRIES = 2**21  # derivatives of one value held at once
 
 
 @dataclass(frozen=True)
 class AutogradBackend(AutomaticBackend):
     """Reverse and forward mode by autograd; the function is written with NumPy or ``autograd.numpy``.
 
-    Jacobians take ``min(dim, m)`` passes: forward mode for dim <= m (or, where autograd lacks a forward rule, the
-    derivative of the reverse pass, just as many passes), reverse mode on one tape otherwise.
+    Jacobians of up to m columns (or 32) take one run of the function, which carries all columns along
+    (`manifold_opt.autodiff.vector_mode`); where it uses an operation without a rule for that, a run per column, or,
+    where autograd lacks a forward rule, the derivative of the reverse pass. Wider ones take m reverse passes on one
+    tape.
     """
 
     name: ClassVar[str] = "autograd"
@@ -73,13 +78,16 @@ class AutogradBackend(AutomaticBackend):
 
 @dataclass
 class _Rules:
-    """Whether autograd has forward rules for all that a residual does; found out at its first Jacobian."""
+    """Which rules there are for all that a residual does; found out at its first Jacobian."""
 
-    forward: bool = True
+    vector: bool = True  # along many directions at once
+    forward: bool = True  # along one
 
 
 class _AutogradLinearization(Linearization):
     """The tape is made when it is needed: forward mode does without, and brings the residuals along."""
+
+    wide: ClassVar[int] = 32
 
     def __init__(self, r: Callable[[Any], Any], p: Array, rules: _Rules) -> None:
         self.r, self.p, self.rules = r, p, rules
@@ -106,12 +114,29 @@ class _AutogradLinearization(Linearization):
         return G
 
     def push(self, V: Array) -> Array:
+        if self.rules.vector:
+            try:
+                return self._at_once(V)
+            except NotImplementedError:
+                self.rules.vector = False
         if self.rules.forward:
             try:
                 return self._columns(self._forward, V)
             except NotImplementedError:
                 self.rules.forward = False
         return self._columns(self._transposed(), V)
+
+    def _at_once(self, V: Array) -> Array:
+        # bounded memory: the derivatives of each intermediate value are kept along so many directions at once
+        k = max(1, _ENTRIES // max(1, self.p.size, 0 if self.raw is None else np.size(self.raw)))
+        if len(V) <= k:
+            return self._block(V)
+        return np.concatenate([self._block(V[i : i + k]) for i in range(0, len(V), k)], axis=1)
+
+    def _block(self, V: Array) -> Array:
+        self.raw, end = _trace(self.r, self.p, VectorNode.new_root(V))
+        m = np.size(self.raw)
+        return np.zeros((m, len(V))) if end is None else end.g.reshape(len(V), m).T
 
     def _columns(self, along: Callable[[Array], Any], V: Array) -> Array:
         columns = [np.reshape(along(v), -1) for v in V]

@@ -87,6 +87,9 @@ class Backend(ABC):
 class Linearization(ABC):
     """A residual function at one point of storage, ready to be differentiated."""
 
+    wide: ClassVar[int] = 0
+    """Up to so many columns, `push` costs about as little as one pass, and brings the values along."""
+
     @property
     @abstractmethod
     def values(self) -> Array:
@@ -165,9 +168,12 @@ class AutomaticBackend(Backend):
             nonlocal m
             at = linearize(p)
             if m is None:
+                early = _forward(at, M, p) if M.dim <= at.wide else None
                 m = len(at.values)
                 hint_at_cost(M, m, min(M.dim, m))
-            J = _forward(at, M, p) if M.dim <= m else _reverse(at, M, p)
+                if early is not None:
+                    return at.values, early
+            J = _forward(at, M, p) if M.dim <= max(m, at.wide) else _reverse(at, M, p)
             return at.values, J
 
         return jacobian

@@ -5,7 +5,7 @@ import warnings
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from autograd.extend import defvjp, primitive
+from autograd.extend import defjvp, defvjp, primitive
 from autograd.tracer import trace_stack
 from numpy.testing import assert_allclose
 
@@ -40,13 +40,30 @@ def test_products_at_one_point_share_one_tape():
     assert f.calls == calls == 1
 
 
-def test_forward_mode_runs_the_residual_once_per_dimension_from_the_second_jacobian_on():
+def test_forward_mode_runs_the_residual_once_for_all_columns():
     r = Counted(lambda p: anp.concatenate([p, p**2, anp.sin(p)]))
     jacobian = BACKEND.jacobian(r, Euclidean(2))
-    jacobian(np.ones(2))
+    for p in (np.ones(2), np.zeros(2)):
+        r.calls = 0
+        jacobian(p)
+        assert r.calls == 1
+
+
+def test_a_function_without_rules_for_many_columns_is_run_once_per_column():
+    @primitive
+    def cube(x):
+        return x**3
+
+    defvjp(cube, lambda ans, x: lambda g: g * 3 * x**2)
+    defjvp(cube, lambda g, ans, x: g * 3 * x**2)
+    r = Counted(lambda p: anp.concatenate([p, cube(p)]))
+    jacobian = BACKEND.jacobian(r, Euclidean(2))
+    p = np.array([1.0, 2.0])
+    jacobian(p)
     r.calls = 0
-    jacobian(np.zeros(2))
+    _, J = jacobian(p)
     assert r.calls == 2
+    assert_allclose(J, np.concatenate([np.eye(2), np.diag(3 * p**2)]))
 
 
 def test_reverse_mode_runs_the_residual_once():
@@ -57,18 +74,17 @@ def test_reverse_mode_runs_the_residual_once():
 
 
 def test_without_forward_rules_dim_passes_through_the_transposed_tape():
-    # autograd has no forward rule for inv
-    r = Counted(lambda p: anp.ravel(anp.linalg.inv(anp.eye(4) + anp.outer(p, p))))
-    p = np.array([0.1, 0.2, 0.3, 0.4])
-    M = Euclidean(4)
-    jacobian = BACKEND.jacobian(r, M)
-    _, J = jacobian(p)
+    # there is no forward rule for the Cholesky factor
+    r = Counted(lambda p: anp.ravel(anp.linalg.cholesky(anp.diag(p) + anp.eye(3))))
+    p = np.array([0.1, 0.2, 0.3])
+    jacobian = BACKEND.jacobian(r, Euclidean(3))
+    jacobian(p)
     r.calls = 0
     _, J = jacobian(p)
-    assert r.calls == 1  # one tape for all 16 residuals
-    inverse = np.linalg.inv(np.eye(4) + np.outer(p, p))
-    expected = [(-inverse @ (np.outer(e, p) + np.outer(p, e)) @ inverse).ravel() for e in np.eye(4)]
-    assert_allclose(J, np.stack(expected, axis=1), atol=1e-14)
+    assert r.calls == 1  # one tape for all 9 residuals
+    expected = np.zeros((9, 3))
+    expected[[0, 4, 8], [0, 1, 2]] = 0.5 / np.sqrt(p + 1.0)
+    assert_allclose(J, expected, atol=1e-14)
 
 
 def test_missing_second_derivative_falls_back_on_differences_with_a_warning():
