@@ -46,7 +46,7 @@ def check_operations(M: Manifold, rng: Any = 0) -> None:
         own = getattr(type(M), name) is not getattr(Manifold, name)
         plain = not isinstance(M, (PowerManifold, ProductManifold))
         require(
-            not own or not plain or name in M.operations,
+            not own or not plain or not M.has(name) or name in M.operations,
             f"{M!r} defines {name!r} without declaring it in operations",
         )
 
@@ -310,7 +310,7 @@ def _check_parallel(M: Manifold, s: Any) -> None:
         twice,
         1e-11,
     )
-    if math.isfinite(M.injectivity_radius):
+    if M.has("injectivity_radius") and math.isfinite(M.injectivity_radius):
         far = s.d * (1.5 * M.injectivity_radius / typical_length(M))
         end, X, Y = M.exp(s.p, far), *(M.parallel_transport_direction(s.p, V, far) for V in (s.X, s.Y))
         M.check_vector(end, X)
@@ -442,28 +442,37 @@ def _check_curvature(M: Manifold, s: Any, low: float, high: float) -> None:
 def check_drift(M: Manifold, rng: Any = 0, steps: int | None = None) -> None:
     """Over many small steps of every retraction, points satisfy their constraint to 8 eps.
 
-    10 000 steps of the default retraction and of the exponential, a tenth of that of the others and on powers,
-    products and rearrangements of other manifolds, which take the full number themselves.
+    One point takes `steps` steps of the default retraction and of the exponential, a fifth of that of the others, and
+    ten points together, which take the road of batches, a fifth. By default 500, which is enough: rounding that stays
+    and adds up, an eps at every step, passes 8 eps after 64 of them even where signs are random. Powers, products and
+    rearrangements of other manifolds take a fifth of all that; what they are made of takes the full number itself.
     """
     if steps is None:
-        steps = 1_000 if isinstance(M, (Identified, PowerManifold, ProductManifold)) else 10_000
+        steps = 100 if isinstance(M, (Identified, PowerManifold, ProductManifold)) else 500
     for name in M._names("retraction"):
         method = None if name == "own" else name
         important = method in (None, M.default_retraction, "exponential")
-        _check_walk(M, method, np.random.default_rng(rng), steps if important else steps // 10)
+        _check_walk(M, method, np.random.default_rng(rng), steps if important else steps // 5, ())
+        _check_walk(M, method, np.random.default_rng(rng), steps // 5, (10,))
 
 
-def _check_walk(M: Manifold, method: str | None, rng: np.random.Generator, steps: int) -> None:
+def _check_walk(
+    M: Manifold, method: str | None, rng: np.random.Generator, steps: int, size: tuple[int, ...]
+) -> None:
     retract = M.get_retraction(method)
     closed = "get_vector" in M.operations
-    noise = 0.1 * (rng.standard_normal((50, M.dim)) if closed else ambient(M, M.embedding_shape, rng, (50,)))
-    p = M.random_point(rng)
+    noise = 0.1 * (
+        rng.standard_normal((50, *size, M.dim)) if closed else ambient(M, M.embedding_shape, rng, (50, *size))
+    )
+    p = M.random_point(rng, size)
     start = M.embed_point(p)
     normal = float(np.max(np.abs(M.project_vector(p, start)))) <= 1e-10 * float(np.max(np.abs(start)))
     for k in range(1, steps + 1):
         X = M.get_vector(p, noise[k % 50]) if closed else M.project_vector(p, noise[k % 50])
-        if k % 2 and M.inner(p, X, _homewards(M, p, start)) < 0.0:
-            X = -X  # every other step turns towards the start, so that non-compact manifolds are not left
+        if k % 2:
+            # every other step turns towards the start, so that non-compact manifolds are not left
+            along = np.asarray(M.inner(p, X, _homewards(M, p, start)))
+            X = X * np.where(along < 0.0, -1.0, 1.0).reshape(along.shape + (1,) * len(M.vector_shape))
         if normal:
             # As descent of |p|^2 / 2 would: its gradient vanishes on the manifold, and off it leads away, so that
             # the rounding of p grows geometrically unless the retraction removes it.
