@@ -44,6 +44,7 @@ _NAMES = {
         Rotations SkewSymmetric SpecialEuclidean SpecialUnitary Sphere Stiefel Symmetric
         SymmetricPositiveDefinite TangentSpace Torus Unitary
         QuaternionPoses UnitQuaternions
+        GeomstatsManifold import_geomstats
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

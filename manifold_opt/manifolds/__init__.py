@@ -4,6 +4,8 @@ from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.doubly_stochastic import DoublyStochastic
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
+from manifold_opt.manifolds.geomstats_import import import_geomstats
+from manifold_opt.manifolds.geomstats_manifold import GeomstatsManifold
 from manifold_opt.manifolds.grassmann import Grassmann
 from manifold_opt.manifolds.half_space import HalfSpace
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
@@ -34,6 +36,7 @@ __all__ = [
     "ComplexCircle",
     "DoublyStochastic",
     "Euclidean",
+    "GeomstatsManifold",
     "Grassmann",
     "HalfSpace",
     "Hermitian",
@@ -65,4 +68,5 @@ __all__ = [
     "Torus",
     "UnitQuaternions",
     "Unitary",
+    "import_geomstats",
 ]

@@ -63,25 +63,34 @@ def projected_frame(M: Any, p: Array) -> Array:
     units = units.reshape((len(units),) + (1,) * len(batch) + M.embedding_shape)
     Z = M.project_vector(p, units)
     Z = np.array(np.broadcast_to(Z, (Z.shape[0], *batch, *M.vector_shape)))
-    largest = np.max(M.inner(p, Z, Z), initial=0.0)
+    frame = independent(Z, lambda X, Y: np.asarray(M.inner(p, X, Y)), M.dim, k, repr(M))
+    return (
+        frame_last(M, _orthonormalized(M, p, frame), batch)
+        if len(frame)
+        else np.zeros((*batch, 0, *M.vector_shape))
+    )
+
+
+def independent(Z: Array, inner: Callable[[Array, Array], Array], dim: int, k: int, owner: str) -> Array:
+    """A frame ``(dim, *batch, ...)``, orthonormal but for rounding, from dependent vectors that span the same space.
+
+    See `projected_frame`; `k` is the number of axes of one vector, `owner` the manifold in the message.
+    """
+    largest = np.max(inner(Z, Z), initial=0.0)
     frame = []
-    for i in range(M.dim):
-        lengths = np.asarray(M.inner(p, Z, Z))
+    for i in range(dim):
+        lengths = inner(Z, Z)
         pick = np.argmax(lengths >= 0.5 * np.max(lengths, axis=0), axis=0)[None]
         length = np.take_along_axis(lengths, pick, axis=0)
         if not np.all(length > 1e-12 * largest):
             raise ValueError(
-                f"{M!r} says dim = {M.dim}, but project_vector reaches only {i} independent directions at this point; "
+                f"{owner} says dim = {dim}, but project_vector reaches only {i} independent directions at this point; "
                 "correct dim or project_vector"
             )
         b = np.take_along_axis(Z, expanded(pick, k), axis=0) / expanded(np.sqrt(length), k)
-        Z = Z - expanded(np.asarray(M.inner(p, Z, b)), k) * b
+        Z = Z - expanded(inner(Z, b), k) * b
         frame.append(b[0])
-    return (
-        frame_last(M, _orthonormalized(M, p, np.stack(frame)), batch)
-        if frame
-        else np.zeros((*batch, 0, *M.vector_shape))
-    )
+    return np.stack(frame) if frame else np.zeros((0, *Z.shape[1:]))
 
 
 def _orthonormalized(M: Any, p: Array, frame: Array) -> Array:
