@@ -16,6 +16,11 @@ FUNCTIONS = {
     "cosc": (lambda t: (1 - mp.cos(t)) / t**2, 6.0, 4),
     "tsinc": (lambda t: (t - mp.sin(t)) / t**3, 1e6, 4),
     "cotc": (lambda t: (1 - t / 2 * mp.cot(t / 2)) / t**2, 3.2, 8),
+    "cotc_slope": (
+        lambda t: (mp.csc(t / 2) ** 2 / 4 + mp.cot(t / 2) / (2 * t) - 2 / t**2) / t**2 if t > 1e-150 else mp.mpf(1) / 360,
+        3.2,
+        60,
+    ),
     "tsinc_slope": (
         lambda t: (t * (1 - mp.cos(t)) - 3 * (t - mp.sin(t))) / t**5 if t > 1e-150 else -mp.mpf(1) / 60,
         4.0,
@@ -36,6 +41,7 @@ LIMITS = {
     "tsinc": 1 / 6,
     "tsinc_slope": -1 / 60,
     "cotc": 1 / 12,
+    "cotc_slope": 1 / 360,
     "sinc_slope": -1 / 3,
     "coshc": 0.5,
 }
