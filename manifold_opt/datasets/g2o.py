@@ -9,8 +9,8 @@ any order; empty lines and what follows a # are skipped. Files that end in .xz, 
 
 References
 ----------
-R. Kümmerle, G. Grisetti, H. Strasdat, K. Konolige, W. Burgard, g2o: a general framework for graph optimization, ICRA 2011;
-the format is described in the documentation of that software.
+R. Kümmerle, G. Grisetti, H. Strasdat, K. Konolige, W. Burgard, g2o: a general framework for graph optimization, ICRA
+2011; the format is described in the documentation of that software.
 """
 
 from __future__ import annotations

@@ -18,132 +18,248 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..linalg import namespace, sinc, transpose
-from ..linalg.rotation import hat, rotation_log1p, vee
+from ..linalg import cotc, cotc_slope, namespace, sinc
+from ..linalg.rotation import rotation_log1p, vee
 from ..linalg.scalars import safe_sqrt
-from ..manifolds.twists import left_jacobian_inverse_blocks, turned_back
 from ..objectives.blocks import ResidualBlock
 
-# below this versine, an angle of 0.86 pi, the logarithm of a rotation is read off its skew part
-_FAR = 1.9
+# above this angle, 0.86 pi, the axis of a rotation is no longer read off its skew part
+_FAR = math.acos(-0.9)
+# instances at a time: what is in between stays in the cache, and in memory that the allocator keeps
+_CHUNK = 1024
 
 
-# ---------------------------------------------------------------------------------------------------------- pieces
+# Inside this file the instances are on the LAST axis, so that a matrix is (d, d, N) and each entry a contiguous array:
+# a product of two of them takes a third of the time of one of N small matrices.
+def _mul(A: Any, B: Any) -> Any:
+    return namespace(A, B).einsum("abn,bcn->acn", A, B)
+
+
+def _tmul(A: Any, B: Any) -> Any:
+    """A'B."""
+    return namespace(A, B).einsum("ban,bcn->acn", A, B)
+
+
+def _mult(A: Any, B: Any) -> Any:
+    """A B'."""
+    return namespace(A, B).einsum("abn,cbn->acn", A, B)
+
+
+def _back(A: Any, x: Any) -> Any:
+    """A'x."""
+    return namespace(A, x).einsum("ban,bn->an", A, x)
+
+
+def _dot(x: Any, y: Any) -> Any:
+    return namespace(x, y).einsum("an,an->n", x, y)
+
+
+def _last(x: Any) -> Any:
+    """(N, k) as (k, N)."""
+    return np.ascontiguousarray(x.T) if type(x) is np.ndarray else x.T
+
+
 def _parts(p: Any) -> tuple[Any, Any]:
-    """Rotations (N, d, d) and translations (N, d) of points of SE(d)."""
+    """Rotations (d, d, N) and translations (d, N) of points of SE(d), given as (N, d (d + 1))."""
     d = 2 if p.shape[-1] == 6 else 3
-    R = namespace(p).reshape(p[..., : d * d], (*p.shape[:-1], d, d))
-    return R, p[..., d * d :]
+    x = _last(p)
+    return namespace(x).reshape(x[: d * d], (d, d, -1)), x[d * d :]
 
 
-def _times(A: Any, x: Any) -> Any:
-    return (A @ x[..., None])[..., 0]
-
-
-def _back(R: Any, x: Any) -> Any:
-    """R'x."""
-    return (x[..., None, :] @ R)[..., 0, :]
+def _matrices(R: Any) -> Any:
+    """(N, d, d) as (d, d, N)."""
+    d = R.shape[-1]
+    return namespace(R).reshape(_last(namespace(R).reshape(R, (-1, d * d))), (d, d, -1))
 
 
 def _relative(p: Any, q: Any) -> tuple[Any, Any]:
     """R_ij and u of T_i^-1 T_j."""
     (R, t), (S, s) = _parts(p), _parts(q)
-    return transpose(R) @ S, _back(R, s - t)
+    return _tmul(R, S), _back(R, s - t)
+
+
+def _error(Q: Any, u: Any, Z: Any) -> tuple[Any, Any]:
+    """Rotation and translation of Z^-1 (Q, u)."""
+    S, z = _parts(Z)
+    return _tmul(S, Q), _back(S, u - z)
 
 
 def _rotation_vector(E: Any) -> Any:
-    """Logarithm of rotations, as coordinates (N, 1 or 3)."""
-    if type(E) is not np.ndarray or E.shape[-1] == 2:
-        one = namespace(E).eye(E.shape[-1], dtype=E.dtype)
-        return vee(rotation_log1p(E - one))
-    # component by component: several times quicker than a batch of small matrices
-    v = np.empty(E.shape[:-1], E.dtype)
-    for k, (a, b) in enumerate(((2, 1), (0, 2), (1, 0))):
-        np.subtract(E[..., a, b], E[..., b, a], out=v[..., k])
-    v *= 0.5
-    cosine = 0.5 * (E[..., 0, 0] + E[..., 1, 1] + E[..., 2, 2] - 1.0)
-    sine = np.sqrt(np.einsum("...k,...k->...", v, v))
-    v *= (np.arctan2(sine, cosine) / np.where(sine > 0.0, sine, 1.0))[..., None]
-    far = cosine < 1.0 - _FAR
+    """Logarithm of rotations, as coordinates (1 or 3, N)."""
+    xp = namespace(E)
+    if E.shape[0] == 2:
+        return xp.arctan2(E[1, 0] - E[0, 1], E[0, 0] + E[1, 1])[None]
+    if type(E) is not np.ndarray:
+        E = xp.moveaxis(E, -1, 0)
+        return vee(rotation_log1p(E - xp.eye(3, dtype=E.dtype))).T
+    v = np.stack((E[2, 1] - E[1, 2], E[0, 2] - E[2, 0], E[1, 0] - E[0, 1]))
+    sine, cosine = np.sqrt(_dot(v, v)), E[0, 0] + E[1, 1] + E[2, 2] - 1.0  # both twice
+    angle = np.arctan2(sine, cosine)
+    v *= angle / np.where(sine > 0.0, sine, 1.0)
+    far = angle > _FAR
     if far.any():
-        v[far] = vee(rotation_log1p(E[far] - np.eye(3)))
+        v[:, far] = vee(rotation_log1p(E[:, :, far].transpose(2, 0, 1) - np.eye(3))).T
     return v
 
 
-def _cross(x: Any) -> Any:
-    """The matrix of omega -> omega x x, of shape (N, d, 1 or 3)."""
-    if x.shape[-1] == 2:
-        return namespace(x).stack((-x[..., 1], x[..., 0]), axis=-1)[..., None]
-    return -hat(x)
+def _cross(x: Any, y: Any) -> Any:
+    xp = namespace(x, y)
+    a, b, c = x[0], x[1], x[2]
+    f, g, h = y[0], y[1], y[2]
+    return xp.stack((b * h - c * g, c * f - a * h, a * g - b * f))
 
 
-def _turn(w: Any) -> Any:
-    """The inverse right Jacobian of rotations at the rotation vector w, of shape (N, k, k)."""
-    if w.shape[-1] == 1:
-        return np.ones_like(w)[..., None]
-    return left_jacobian_inverse_blocks(-w, 0.0 * w)[0]
+def _quarter(x: Any) -> Any:
+    """Vectors of the plane turned by a quarter of a circle."""
+    return namespace(x).stack((-x[1], x[0]))
 
 
-def _index_pair(i: Any, j: Any) -> tuple[Any, Any]:
-    return np.asarray(i), np.asarray(j)
+def _hat(w: Any) -> Any:
+    """The matrix of x -> w x x, in space; NumPy only, as all that follows for Jacobians."""
+    W = np.zeros((3, 3, w.shape[1]), w.dtype)
+    W[2, 1], W[0, 2], W[1, 0] = w
+    W[1, 2], W[2, 0], W[0, 1] = -w
+    return W
 
 
-def _family(residual: Any, jacobian: Any, variables: Any, indices: Any, data: Any, options: dict[str, Any]) -> ResidualBlock:
-    name = options.pop("name", None) or residual.__name__.strip("_")
-    return ResidualBlock(residual, variables, indices=indices, data=data, jacobian=jacobian, name=name, **options)
+def _moment(x: Any) -> Any:
+    """The matrix of omega -> omega x x, of shape (d, k, N)."""
+    return _quarter(x)[:, None] if len(x) == 2 else _hat(-x)
+
+
+def _add_to_diagonal(A: Any, x: Any) -> Any:
+    for a in range(len(A)):
+        A[a, a] += x
+    return A
+
+
+def _turned_back(w: Any, e: Any) -> Any:
+    """V(w)^-1 e, the velocity of the twist of the group that ends at the rotation by w and at e: [1], (146)."""
+    if len(w) == 1:
+        return e - 0.5 * w * _quarter(e) - (w * w * cotc(w)) * e
+    c = _cross(w, e)
+    return e - 0.5 * c + cotc(safe_sqrt(_dot(w, w))) * _cross(w, c)
+
+
+class _Chunked:
+    """A function of arrays with the instances first, evaluated for so many instances at a time; picklable by name."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__name__ = function.__name__.strip("_")
+        self.__qualname__ = function.__name__
+        self.__module__ = function.__module__
+        self.__doc__ = function.__doc__
+
+    def __reduce__(self) -> str:
+        return self.__qualname__
+
+    def __call__(self, *arrays: Any) -> Any:
+        n = len(arrays[0])
+        if n <= _CHUNK or type(arrays[0]) is not np.ndarray:
+            return self.function(*arrays)
+        results: Any = None
+        for start in range(0, n, _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            part = self.function(*[x[rows] for x in arrays])
+            parts = part if isinstance(part, tuple) else (part,)
+            if results is None:
+                results = [np.empty((n, *x.shape[1:]), x.dtype) for x in parts]
+            for result, x in zip(results, parts, strict=True):
+                result[rows] = x
+        return tuple(results) if isinstance(part, tuple) else results[0]
+
+
+def _family(
+    residual: Any, jacobian: Any, variables: Any, indices: Any, data: Any, options: dict[str, Any]
+) -> ResidualBlock:
+    options.setdefault("name", residual.__name__)
+    indices = tuple(np.asarray(index) for index in indices)
+    return ResidualBlock(residual, variables, indices=indices, data=data, jacobian=jacobian, **options)
 
 
 # ---------------------------------------------------------------------------------------------------------- poses
-def _pose_error(R: Any, u: Any) -> Any:
-    """Log of poses by the group's logarithm, translation first."""
-    w = _rotation_vector(R)
-    return namespace(w).concatenate((turned_back(w, u), w), axis=-1)
-
-
+@_Chunked
 def _pose_between(p: Any, q: Any, Z: Any) -> Any:
-    Q, u = _relative(p, q)
-    S, z = _parts(Z)
-    return _pose_error(transpose(S) @ Q, _back(S, u - z))
+    return _twist(*_error(*_relative(p, q), Z)).T
 
 
+def _twist(E: Any, e: Any) -> Any:
+    """Log of poses by the group's logarithm, translation first."""
+    w = _rotation_vector(E)
+    return namespace(w).concatenate((_turned_back(w, e), w), axis=0)
+
+
+def _right_derivative(E: Any, e: Any) -> tuple[Any, Any, Any]:
+    """C, D and A with d Log(E exp(c)) = [[C, D], [0, A]] c, c = (rotation, translation), rows translation first.
+
+    In space D = A = I + K/2 + g K^2 is the inverse right Jacobian of rotations, K the skew matrix of w and g = cotc(t),
+    and C its derivative along the velocity v: L/2 + g (K L + L K) + (g'/t) (w'v) K^2, with L the skew matrix of v. In
+    the plane D = V(-w)^-1, A = 1, and C = (I - D) v / w.
+    """
+    w = _rotation_vector(E)
+    v = _turned_back(w, e)
+    if len(w) == 1:
+        g = w[0] * cotc(w[0])
+        D = np.empty((2, 2, w.shape[1]), w.dtype)
+        D[0, 0] = D[1, 1] = 1.0 - w[0] * g
+        D[1, 0], D[0, 1] = 0.5 * w[0], -0.5 * w[0]
+        return (g * v - 0.5 * _quarter(v))[:, None], D, np.ones_like(w)[None]
+    square = _dot(w, w)
+    t = np.sqrt(square)
+    g, along = cotc(t), _dot(w, v)
+    K2 = _add_to_diagonal(w[:, None] * w, -square)
+    A = _hat(0.5 * w)
+    A += g * K2
+    _add_to_diagonal(A, 1.0)
+    wv = w[:, None] * v
+    C = _add_to_diagonal(wv + wv.swapaxes(0, 1), -2.0 * along)
+    C *= g
+    K2 *= cotc_slope(t) * along
+    C += K2
+    C += _hat(0.5 * v)
+    return C, A, A
+
+
+@_Chunked
 def _pose_between_jacobian(p: Any, q: Any, Z: Any) -> tuple[Any, Any]:
     Q, u = _relative(p, q)
-    S, z = _parts(Z)
-    B = _right_derivative(transpose(S) @ Q, _back(S, u - z))
-    # the inverse of the relative pose acts on twists by [[Q', 0], [-Q' hat(u), Q']]
-    d, k = u.shape[-1], B.shape[-1] - u.shape[-1]
-    A = np.empty_like(B)
-    BQ = -B[..., k:] @ transpose(Q)
-    A[..., k:] = BQ
+    C, D, A = _right_derivative(*_error(Q, u, Z))
+    d, k = len(Q), len(A)
+    # the inverse of the relative pose acts on twists by [[Q', 0], [-Q' hat(u), Q']], in the plane with 1 for the first
+    DQ = _mult(D, Q)
     if d == 3:
-        A[..., :3] = -B[..., :3] @ transpose(Q) - BQ @ hat(u)
+        corner = _mult(C, Q) - _mul(DQ, _hat(u))
+        turn = _mult(A, Q) if A is not D else DQ
     else:
-        A[..., :1] = -B[..., :1] + BQ @ _cross(u)
-    return A, B
+        corner, turn = C - _mul(DQ, _quarter(u)[:, None]), A
+    return _joined(d, k, -corner, -DQ, -turn), _joined(d, k, C, D, A)
 
 
-def _right_derivative(E: Any, e: Any) -> Any:
-    """Derivative of Log(E exp(c)) by c = (rotation, translation), rows translation first."""
-    w = _rotation_vector(E)
-    A, C, D = left_jacobian_inverse_blocks(-w, -turned_back(w, e))
-    d, k = e.shape[-1], w.shape[-1]
-    B = np.zeros((*w.shape[:-1], d + k, d + k), w.dtype)
-    B[..., :d, :k], B[..., :d, k:], B[..., d:, :k] = C, D, A
-    return B
+def _joined(d: int, k: int, C: Any, D: Any, A: Any) -> Any:
+    """[[C, D], [A, 0]] of d + k rows, the instances on the first axis."""
+    J = np.empty((C.shape[-1], d + k, k + d), C.dtype)
+    J[:, :d, :k] = np.moveaxis(C, -1, 0)
+    J[:, :d, k:] = np.moveaxis(D, -1, 0)
+    J[:, d:, :k] = np.moveaxis(A, -1, 0)
+    J[:, d:, k:] = 0.0
+    return J
 
 
+@_Chunked
 def _pose_prior(p: Any, Z: Any) -> Any:
-    (R, t), (S, z) = _parts(p), _parts(Z)
-    return _pose_error(transpose(S) @ R, _back(S, t - z))
+    return _twist(*_error(*_parts(p), Z)).T
 
 
+@_Chunked
 def _pose_prior_jacobian(p: Any, Z: Any) -> Any:
-    (R, t), (S, z) = _parts(p), _parts(Z)
-    return _right_derivative(transpose(S) @ R, _back(S, t - z))
+    C, D, A = _right_derivative(*_error(*_parts(p), Z))
+    return _joined(len(D), len(A), C, D, A)
 
 
 def pose_between(i: Any, j: Any, measurements: Any, *, variable: str = "poses", **options: Any) -> ResidualBlock:
@@ -184,7 +300,7 @@ def pose_between(i: Any, j: Any, measurements: Any, *, variable: str = "poses", 
            [2. , 0.5]])
     """
     Z = np.asarray(measurements, dtype=float)
-    return _family(_pose_between, _pose_between_jacobian, (variable,) * 2, _index_pair(i, j), (Z,), options)
+    return _family(_pose_between, _pose_between_jacobian, (variable,) * 2, (i, j), (Z,), options)
 
 
 def pose_prior(i: Any, poses: Any, *, variable: str = "poses", **options: Any) -> ResidualBlock:
@@ -204,49 +320,44 @@ def pose_prior(i: Any, poses: Any, *, variable: str = "poses", **options: Any) -
     ResidualBlock
     """
     Z = np.asarray(poses, dtype=float)
-    return _family(_pose_prior, _pose_prior_jacobian, (variable,), (np.asarray(i),), (Z,), options)
+    return _family(_pose_prior, _pose_prior_jacobian, (variable,), (i,), (Z,), options)
 
 
 # ---------------------------------------------------------------------------------------------- chordal distances
+@_Chunked
 def _chordal_between(p: Any, q: Any, Z: Any, root_kappa: Any, root_tau: Any) -> Any:
     Q, u = _relative(p, q)
     S, z = _parts(Z)
-    w = _rotation_vector(transpose(S) @ Q)
-    return namespace(w).concatenate((root_tau * (u - z), root_kappa * _chord(w)), axis=-1)
+    w = _rotation_vector(_tmul(S, Q))
+    return namespace(w).concatenate((root_tau * (u - z), root_kappa * _chord(w)), axis=0).T
 
 
 def _chord(w: Any) -> Any:
     """2 sqrt 2 sin(t/2) axis: a vector as long as the chord |E - I| of the rotation E by w."""
-    t = w if w.shape[-1] == 1 else safe_sqrt(namespace(w).sum(w * w, axis=-1))[..., None]
+    t = w[0] if len(w) == 1 else safe_sqrt(_dot(w, w))
     return math.sqrt(2.0) * sinc(0.5 * t) * w
 
 
 def _chord_derivative(w: Any) -> Any:
     """Derivative of the chord by c in E exp(c): sqrt 2 (cos(t/2) I + sin(t/2) hat(axis)), of unit quaternions."""
-    if w.shape[-1] == 1:
-        return math.sqrt(2.0) * np.cos(0.5 * w)[..., None]
-    t = np.sqrt(np.einsum("...k,...k->...", w, w))[..., None]
-    B = hat(math.sqrt(0.5) * sinc(0.5 * t) * w)
-    cosine = math.sqrt(2.0) * np.cos(0.5 * t)
-    for k in range(3):
-        B[..., k, k] = cosine[..., 0]
-    return B
+    if len(w) == 1:
+        return math.sqrt(2.0) * np.cos(0.5 * w)[None]
+    t = np.sqrt(_dot(w, w))
+    return _add_to_diagonal(_hat(math.sqrt(0.5) * sinc(0.5 * t) * w), math.sqrt(2.0) * np.cos(0.5 * t))
 
 
+@_Chunked
 def _chordal_between_jacobian(p: Any, q: Any, Z: Any, root_kappa: Any, root_tau: Any) -> tuple[Any, Any]:
     Q, u = _relative(p, q)
     S, _ = _parts(Z)
-    w = _rotation_vector(transpose(S) @ Q)
-    d, k = u.shape[-1], w.shape[-1]
-    D = root_kappa[..., None] * _chord_derivative(w)
-    A, B = (np.zeros((*w.shape[:-1], d + k, k + d), w.dtype) for _ in range(2))
-    B[..., d:, :k] = D
-    B[..., :d, k:] = root_tau[..., None] * Q
+    D = root_kappa * _chord_derivative(_rotation_vector(_tmul(S, Q)))
+    d, k = len(Q), len(D)
     # E = Z'exp(-omega_i)R_ij = exp(-Z'omega_i) E, and the derivative from the left is the transpose
-    A[..., d:, :k] = -D if d == 2 else -transpose(D) @ transpose(S)
-    A[..., :d, :k] = -root_tau[..., None] * _cross(u)
+    turn = -D if d == 2 else -np.einsum("ban,cbn->acn", D, S)
+    A = _joined(d, k, -root_tau * _moment(u), np.zeros_like(Q), turn)
     for a in range(d):
-        A[..., a, k + a] = -root_tau[..., 0]
+        A[:, a, k + a] = -root_tau
+    B = _joined(d, k, np.zeros_like(Q[:, :k]), root_tau * Q, D)
     return A, B
 
 
@@ -278,21 +389,25 @@ def chordal_between(
     a Gauss-Newton model that is closer to the second derivative.
     """
     Z = np.asarray(measurements, dtype=float)
-    roots = [np.sqrt(np.broadcast_to(np.asarray(x, dtype=float), len(Z)))[:, None] for x in (kappa, tau)]
-    return _family(
-        _chordal_between, _chordal_between_jacobian, (variable,) * 2, _index_pair(i, j), (Z, *roots), options
-    )
+    roots = [np.sqrt(np.broadcast_to(np.asarray(x, dtype=float), len(Z))) for x in (kappa, tau)]
+    return _family(_chordal_between, _chordal_between_jacobian, (variable,) * 2, (i, j), (Z, *roots), options)
 
 
 # -------------------------------------------------------------------------------------- rotations and translations
+@_Chunked
 def _relative_rotation(R: Any, S: Any, Z: Any) -> Any:
-    return _rotation_vector(transpose(Z) @ (transpose(R) @ S))
+    R, S, Z = _matrices(R), _matrices(S), _matrices(Z)
+    return _rotation_vector(_tmul(Z, _tmul(R, S))).T
 
 
+@_Chunked
 def _relative_rotation_jacobian(R: Any, S: Any, Z: Any) -> tuple[Any, Any]:
-    Q = transpose(R) @ S
-    B = _turn(_rotation_vector(transpose(Z) @ Q))
-    return (-B if B.shape[-1] == 1 else -B @ transpose(Q)), B
+    R, S, Z = _matrices(R), _matrices(S), _matrices(Z)
+    Q = _tmul(R, S)
+    E = _tmul(Z, Q)
+    B = _right_derivative(E, np.zeros_like(E[0]))[2]
+    A = -B if len(B) == 1 else -_mult(B, Q)
+    return np.moveaxis(A, -1, 0), np.moveaxis(B, -1, 0)
 
 
 def relative_rotation(i: Any, j: Any, rotations: Any, *, variable: str = "rotations", **options: Any) -> ResidualBlock:
@@ -314,21 +429,23 @@ def relative_rotation(i: Any, j: Any, rotations: Any, *, variable: str = "rotati
     ResidualBlock
     """
     Z = np.asarray(rotations, dtype=float)
-    return _family(_relative_rotation, _relative_rotation_jacobian, (variable,) * 2, _index_pair(i, j), (Z,), options)
+    return _family(_relative_rotation, _relative_rotation_jacobian, (variable,) * 2, (i, j), (Z,), options)
 
 
+@_Chunked
 def _relative_translation(p: Any, q: Any, z: Any) -> Any:
     (R, t), (_, s) = _parts(p), _parts(q)
-    return _back(R, s - t) - z
+    return _back(R, s - t).T - z
 
 
+@_Chunked
 def _relative_translation_jacobian(p: Any, q: Any, z: Any) -> tuple[Any, Any]:
     Q, u = _relative(p, q)
-    k = 1 if u.shape[-1] == 2 else 3
-    A, B = (np.zeros((*u.shape, k + u.shape[-1]), u.dtype) for _ in range(2))
-    A[..., :k] = -_cross(u)
-    A[..., k:] = -np.eye(u.shape[-1])
-    B[..., k:] = Q
+    d, k = len(Q), 1 if len(Q) == 2 else 3
+    A, B = np.zeros((u.shape[1], d, k + d), u.dtype), np.zeros((u.shape[1], d, k + d), u.dtype)
+    A[:, :, :k] = np.moveaxis(-_moment(u), -1, 0)
+    A[:, :, k:] = -np.eye(d)
+    B[:, :, k:] = np.moveaxis(Q, -1, 0)
     return A, B
 
 
@@ -351,7 +468,7 @@ def relative_translation(
     ResidualBlock
     """
     z = np.asarray(translations, dtype=float)
-    indices = _index_pair(i, j)
+    indices = (i, j)
     return _family(_relative_translation, _relative_translation_jacobian, (variable,) * 2, indices, (z,), options)
 
 
@@ -359,25 +476,35 @@ def relative_translation(
 def _seen(p: Any, x: Any) -> Any:
     """R'(x - t): a point in the frame of a pose."""
     R, t = _parts(p)
-    return _back(R, x - t)
+    return _back(R, _last(x) - t)
 
 
 def _seen_jacobian(p: Any, a: Any) -> tuple[Any, Any]:
-    """Derivatives of a = R'(x - t) by the pose, a x omega - v, and by the point."""
+    """Derivatives of a = R'(x - t) by the pose, a x omega - v, and by the point, instances last."""
     R, _ = _parts(p)
-    k = 1 if a.shape[-1] == 2 else 3
-    A = np.empty((*a.shape, k + a.shape[-1]), a.dtype)
-    A[..., :k] = -_cross(a)
-    A[..., k:] = -np.eye(a.shape[-1])
-    return A, transpose(R)
+    d, k = len(a), 1 if len(a) == 2 else 3
+    A = np.zeros((d, k + d, a.shape[1]), a.dtype)
+    A[:, :k] = -_moment(a)
+    for i in range(d):
+        A[i, k + i] = -1.0
+    return A, R.swapaxes(0, 1)
 
 
+def _by_both(D: Any, p: Any, a: Any) -> tuple[Any, Any]:
+    """Derivatives of a function of a whose derivative is D (m, d, N)."""
+    A, B = _seen_jacobian(p, a)
+    return np.moveaxis(_mul(D, A), -1, 0), np.moveaxis(_mul(D, B), -1, 0)
+
+
+@_Chunked
 def _landmark(p: Any, x: Any, z: Any) -> Any:
-    return _seen(p, x) - z
+    return _seen(p, x).T - z
 
 
+@_Chunked
 def _landmark_jacobian(p: Any, x: Any, z: Any) -> tuple[Any, Any]:
-    return _seen_jacobian(p, _seen(p, x))
+    A, B = _seen_jacobian(p, _seen(p, x))
+    return np.moveaxis(A, -1, 0), np.moveaxis(B, -1, 0)
 
 
 def landmark(
@@ -401,20 +528,20 @@ def landmark(
     ResidualBlock
     """
     z = np.asarray(positions, dtype=float)
-    return _family(_landmark, _landmark_jacobian, (poses, landmarks), _index_pair(i, j), (z,), options)
+    return _family(_landmark, _landmark_jacobian, (poses, landmarks), (i, j), (z,), options)
 
 
+@_Chunked
 def _range(p: Any, x: Any, z: Any) -> Any:
     a = _seen(p, x)
-    return (safe_sqrt(namespace(a).sum(a * a, axis=-1)) - z)[..., None]
+    return (safe_sqrt(_dot(a, a)) - z)[:, None]
 
 
+@_Chunked
 def _range_jacobian(p: Any, x: Any, z: Any) -> tuple[Any, Any]:
     a = _seen(p, x)
-    size = np.sqrt(np.einsum("...k,...k->...", a, a))[..., None]
-    direction = (a / np.where(size > 0.0, size, 1.0))[..., None, :]
-    A, B = _seen_jacobian(p, a)
-    return direction @ A, direction @ B
+    size = np.sqrt(_dot(a, a))
+    return _by_both((a / np.where(size > 0.0, size, 1.0))[None], p, a)
 
 
 def range_to_landmark(
@@ -435,43 +562,47 @@ def range_to_landmark(
         Where pose and landmark coincide the derivative is taken as zero.
     """
     z = np.asarray(distances, dtype=float)
-    return _family(_range, _range_jacobian, (poses, landmarks), _index_pair(i, j), (z,), options)
+    return _family(_range, _range_jacobian, (poses, landmarks), (i, j), (z,), options)
 
 
+def _sides(a: Any, z: Any, B: Any) -> tuple[Any, Any]:
+    """Parts of a across and along the unit vector z, given the basis B of what is across."""
+    return namespace(a).einsum("nab,an->bn", B, a), _dot(_last(z), a)
+
+
+@_Chunked
 def _bearing(p: Any, x: Any, z: Any, B: Any) -> Any:
-    a = _seen(p, x)
-    xp = namespace(a)
-    across = _times(transpose(B), a)
-    along = xp.sum(z * a, axis=-1)[..., None]
-    if across.shape[-1] == 1:
-        return xp.arctan2(across, along)
-    size = safe_sqrt(xp.sum(across * across, axis=-1))[..., None]
+    across, along = _sides(_seen(p, x), z, B)
+    xp = namespace(across)
+    if len(across) == 1:
+        return xp.arctan2(across, along[None]).T
+    return (_slope(xp, safe_sqrt(_dot(across, across)), along) * across).T
+
+
+def _slope(xp: Any, size: Any, along: Any) -> Any:
+    """Angle over sine times length: atan2(size, along) / size, and what it tends to straight ahead."""
     zero = size == 0.0
-    safe = xp.where(zero, xp.ones_like(size), size)
-    # nearly ahead: across / along and its arc tangent; exactly ahead: the derivative of that
-    return xp.where(zero, 1.0 / xp.where(along == 0.0, xp.ones_like(along), along), xp.arctan2(size, along) / safe) * across
+    ahead = 1.0 / xp.where(along == 0.0, xp.ones_like(along), along)
+    return xp.where(zero, ahead, xp.arctan2(size, along) / xp.where(zero, xp.ones_like(size), size))
 
 
+@_Chunked
 def _bearing_jacobian(p: Any, x: Any, z: Any, B: Any) -> tuple[Any, Any]:
     a = _seen(p, x)
-    across = _times(transpose(B), a)
-    along = np.einsum("...k,...k->...", z, a)[..., None]
-    square = np.einsum("...k,...k->...", across, across)[..., None]
+    y, along = _sides(a, z, B)
+    z, Bt = _last(z), np.moveaxis(B, 0, -1).swapaxes(0, 1)
+    square = _dot(y, y)
     total = np.where(square + along * along > 0.0, square + along * along, 1.0)
-    if across.shape[-1] == 1:
-        D = (along[..., None] * transpose(B) - across[..., None] * z[..., None, :]) / total[..., None]
+    if len(y) == 1:
+        D = (along * Bt - y[:, None] * z) / total
     else:
-        # r = f y with y = B'a, s = |y|, c = z'a, f = atan2(s, c) / s, so dr = f dy + y (c y'dy / s - s dc) / (s total)
-        # - y f y'dy / s^2; the part of dy along y has the factor c / total, the one across it f
+        # r = f y, f = atan2(s, c) / s with s = |y|, c = z'a: of dy the part across y counts f, that along it c / total
         size = np.sqrt(square)
-        safe = np.where(size > 0.0, size, 1.0)
-        f = np.where(size > 0.0, np.arctan2(size, along) / safe, 1.0 / np.where(along == 0.0, 1.0, along))
-        unit = across / safe
-        P = unit[..., :, None] * unit[..., None, :]
-        D = f[..., None] * transpose(B) + ((along / total - f)[..., None] * P) @ transpose(B)
-        D = D - (across / total)[..., None] * z[..., None, :]
-    J, K = _seen_jacobian(p, a)
-    return D @ J, D @ K
+        unit = y / np.where(size > 0.0, size, 1.0)
+        f = _slope(np, size, along)
+        P = _add_to_diagonal((along / total - f) * (unit[:, None] * unit), f)
+        D = _mul(P, Bt) - (y / total)[:, None] * z
+    return _by_both(D, p, a)
 
 
 def bearing_to_landmark(
@@ -505,7 +636,7 @@ def bearing_to_landmark(
         raise ValueError(f"`directions` must not be zero; number {int(np.argmin(size > 0.0))} is.")
     z = z / size
     data = (z, _complement(z))
-    return _family(_bearing, _bearing_jacobian, (poses, landmarks), _index_pair(i, j), data, options)
+    return _family(_bearing, _bearing_jacobian, (poses, landmarks), (i, j), data, options)
 
 
 def _complement(z: Any) -> Any:

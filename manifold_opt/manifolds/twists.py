@@ -19,7 +19,7 @@ from typing import Any
 
 from manifold_opt.linalg.namespace import Array, namespace, transpose
 from manifold_opt.linalg.rotation import hat
-from manifold_opt.linalg.scalars import cosc, cotc, cotc_slope, safe_sqrt, sinc, sinc_slope, tsinc, tsinc_slope
+from manifold_opt.linalg.scalars import cosc, cotc, safe_sqrt, sinc, sinc_slope, tsinc, tsinc_slope
 
 __all__ = ["adjoint_matrix", "left_jacobian", "left_jacobian_inverse", "turned", "turned_back"]
 
@@ -52,33 +52,14 @@ def left_jacobian(c: Array) -> Array:
 
 
 def left_jacobian_inverse(c: Array) -> Array:
-    """The inverse of `left_jacobian`, in closed form; the blocks are those of `left_jacobian_inverse_blocks`."""
+    """The inverse of `left_jacobian`, in closed form."""
     xp = namespace(c)
-    A, C, D = left_jacobian_inverse_blocks(*((c[..., :1], c[..., 1:]) if c.shape[-1] == 3 else (c[..., :3], c[..., 3:])))
-    return _blocks(xp, A, C, D)
-
-
-def left_jacobian_inverse_blocks(w: Array, v: Array) -> tuple[Array, Array, Array]:
-    """The blocks A, C and D of the inverse left Jacobian ``[[A, 0], [C, D]]`` of the twist (w, v).
-
-    With g = cotc, D is V^-1 = I - K/2 + g K^2. For n = 3, A is the same and C its derivative along L, the skew matrix
-    of v: ``-L/2 + g (K L + L K) + (g'/t) (w'v) K^2``, the products written out as outer ones. For n = 2, A = 1 and C is
-    ``(I - V^-1) v / w = J v / 2 + w g v`` with J a quarter turn.
-    """
-    xp = namespace(w, v)
-    t = _angle(w)
-    g = cotc(t)
-    if w.shape[-1] == 1:
-        return xp.ones_like(w)[..., None], (0.5 * _quarter(xp, v) + w * g * v)[..., None], _inverse_matrix(w)
-    h = cotc_slope(t)[..., None]
-    g = g[..., None]
-    one = xp.eye(3, dtype=w.dtype)
-    along = xp.sum(w * v, axis=-1)[..., None, None]
-    ww, wv = w[..., :, None] * w[..., None, :], w[..., :, None] * v[..., None, :]
-    square = ww - (t * t)[..., None] * one
-    A = one - 0.5 * hat(w) + g * square
-    C = -0.5 * hat(v) + g * (wv + transpose(wv) - 2.0 * along * one) + (h * along) * square
-    return A, C, A
+    k = 1 if c.shape[-1] == 3 else 3
+    w = c[..., :k]
+    J = left_jacobian(c)
+    V = _inverse_matrix(w)
+    first = xp.ones_like(w)[..., None] if k == 1 else V
+    return _blocks(xp, first, -(V @ J[..., k:, :k] @ first), V)
 
 
 def adjoint_matrix(R: Array, t: Array) -> Array:

@@ -1,8 +1,8 @@
 r"""A pose graph: poses of a robot, and measurements of some of them relative to others.
 
-An edge (i, j) says where pose j was seen from pose i: Z_ij is about T_i^-1 T_j. How much it is to be believed is said by
-its information matrix, the inverse of the covariance of Log(Z^-1 T_i^-1 T_j) in the order of the g2o format, translation
-before rotation.
+An edge (i, j) says where pose j was seen from pose i: Z_ij is about T_i^-1 T_j. How much it is to be believed is said
+by its information matrix, the inverse of the covariance of Log(Z^-1 T_i^-1 T_j) in the order of the g2o format,
+translation before rotation.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class PoseGraph:
     def __post_init__(self) -> None:
         edges = np.array(self.edges)
         if edges.ndim != 2 or edges.shape[1] != 2 or edges.dtype.kind not in "iu" or len(edges) == 0:
-            raise ValueError(f"`edges` must be pairs of integers, at least one; got shape {edges.shape}, {edges.dtype}.")
+            raise ValueError(f"`edges` must be pairs of integers, at least one; got {edges.dtype} of {edges.shape}.")
         Z = np.array(self.measurements, dtype=float)
         if Z.ndim != 2 or len(Z) != len(edges) or Z.shape[1] not in (6, 12):
             raise ValueError(f"`measurements` must have shape ({len(edges)}, 6 or 12), one per edge; got {Z.shape}.")
@@ -245,7 +245,8 @@ class PoseGraph:
         """
         d = self.dimension
         weights = []
-        for block, factor in ((self.information[:, d:, d:], 0.5 if d == 3 else 1.0), (self.information[:, :d, :d], 1.0)):
+        rotations, translations = self.information[:, d:, d:], self.information[:, :d, :d]
+        for block, factor in ((rotations, 0.5 if d == 3 else 1.0), (translations, 1.0)):
             w = np.linalg.eigvalsh(block)
             bad = np.flatnonzero(~(w[:, 0] > 0.0))
             if len(bad):

@@ -46,16 +46,20 @@ def families(d, rng):
     R, z = SE.split(Z)
     m = d * (d + 1) // 2
     A = rng.standard_normal((N, m, m))
-    return M, p, {
-        "pose_between": functions.pose_between(i, j, Z, sqrt_information=A),
-        "pose_prior": functions.pose_prior(i, Z),
-        "chordal_between": functions.chordal_between(i, j, Z, rng.uniform(1, 2, N), 3.0),
-        "relative_rotation": functions.relative_rotation(i, j, R),
-        "relative_translation": functions.relative_translation(i, j, z),
-        "landmark": functions.landmark(i, j, z),
-        "range_to_landmark": functions.range_to_landmark(i, j, rng.uniform(0, 3, N)),
-        "bearing_to_landmark": functions.bearing_to_landmark(i, j, z),
-    }
+    return (
+        M,
+        p,
+        {
+            "pose_between": functions.pose_between(i, j, Z, sqrt_information=A),
+            "pose_prior": functions.pose_prior(i, Z),
+            "chordal_between": functions.chordal_between(i, j, Z, rng.uniform(1, 2, N), 3.0),
+            "relative_rotation": functions.relative_rotation(i, j, R),
+            "relative_translation": functions.relative_translation(i, j, z),
+            "landmark": functions.landmark(i, j, z),
+            "range_to_landmark": functions.range_to_landmark(i, j, rng.uniform(0, 3, N)),
+            "bearing_to_landmark": functions.bearing_to_landmark(i, j, z),
+        },
+    )
 
 
 NAMES = list(families(2, np.random.default_rng(0))[2])
