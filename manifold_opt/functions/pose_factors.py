@@ -231,13 +231,13 @@ def _pose_between_jacobian(p: Any, q: Any, Z: Any) -> tuple[Any, Any]:
     Q, u = _relative(p, q)
     C, D, A = _right_derivative(*_error(Q, u, Z))
     d, k = len(Q), len(A)
-    # the inverse of the relative pose acts on twists by [[Q', 0], [-Q' hat(u), Q']], in the plane with 1 for the first
+    # the inverse of the relative pose acts on twists by [[Q', 0], [-Q' hat(u), Q']]; in the plane [[1, 0], [Q' J u, Q']]
     DQ = _mult(D, Q)
     if d == 3:
         corner = _mult(C, Q) - _mul(DQ, _hat(u))
         turn = _mult(A, Q) if A is not D else DQ
     else:
-        corner, turn = C - _mul(DQ, _quarter(u)[:, None]), A
+        corner, turn = C + _mul(DQ, _quarter(u)[:, None]), A
     return _joined(d, k, -corner, -DQ, -turn), _joined(d, k, C, D, A)
 
 
