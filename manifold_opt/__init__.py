@@ -85,13 +85,13 @@ _NAMES = {
         StopWhenStepsizeLess StopWhenTrialStepLess StopWhenTrustRegionIsExceeded StoppingCriterion ValueTest
     """,
 }
-_ROOMS = ("autodiff", "checks", "datasets", "functions", "linalg", "testing")
+_ROOMS = ("autodiff", "checks", "datasets", "functions", "linalg", "pose_graphs", "testing")
 _ROOM_OF = {name: room for room, names in _NAMES.items() for name in names.split()}
 
 __all__ = sorted([*_ROOM_OF, *_ROOMS])
 
 if TYPE_CHECKING:
-    from . import autodiff, checks, datasets, functions, linalg, testing
+    from . import autodiff, checks, datasets, functions, linalg, pose_graphs, testing
     from .autodiff import *
     from .checks import *
     from .core import *

@@ -15,7 +15,7 @@ LAYERS = [
     {"autodiff", "objectives", "functions"},
     {"core", "stopping", "stepsizes", "directions", "decorators"},
     {"solvers"},
-    {"checks", "testing", "plots", "datasets", "statistics"},
+    {"checks", "testing", "plots", "datasets", "statistics", "pose_graphs"},
     {"cli", "demo", "__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..linalg.quaternions import quaternion_of_rotation, rotation_of_quaternion
+from ..manifolds.quaternions import matrix_quaternion, quaternion_matrix
 from ..pose_graphs.graph import PoseGraph
 from .files import BadFile
 
@@ -80,7 +80,8 @@ def read_g2o(path: Any) -> PoseGraph:
             raise _bad(path, found[0], f"unknown tag {tag!r}; known ones are {', '.join(_RECORDS)} and FIX")
     dimensions = sorted({_RECORDS[tag].dimension for tag in numbers if tag != "FIX"})
     if len(dimensions) == 2:
-        later = max(numbers[tag][0] for tag in numbers if tag != "FIX" and _RECORDS[tag].dimension == 2)
+        first = [min(found[0] for tag, found in numbers.items() if tag[-3:] == end) for end in ("SE2", "UAT")]
+        later = max(first)
         raise _bad(path, later, "a file has either SE2 or SE3:QUAT lines, but this one has both")
     edge_tag = "EDGE_SE2" if dimensions == [2] else "EDGE_SE3:QUAT"
     if edge_tag not in numbers:
@@ -208,7 +209,9 @@ def _points(path: Any, places: Any, numbers: list[int]) -> Any:
     if len(off):
         size = float(np.linalg.norm(q[off[0]]))
         raise _bad(path, numbers[off[0]], f"expected a quaternion of length 1, found one of length {size:.6g}")
-    return np.concatenate([rotation_of_quaternion(q).reshape(-1, 9), places[:, :3]], axis=1)
+    # real part first here, last in files
+    R = quaternion_matrix(np.roll(q / np.sqrt(np.sum(q * q, axis=1, keepdims=True)), 1, axis=1))
+    return np.concatenate([R.reshape(-1, 9), places[:, :3]], axis=1)
 
 
 def _fixed(path: Any, numbers: list[int], lines: list[str], ids: Any) -> list[int]:
@@ -266,7 +269,7 @@ def _numbers(points: Any, d: int) -> Any:
     R, t = points[:, : d * d].reshape(-1, d, d), points[:, d * d :]
     if d == 2:
         return np.concatenate([t, np.arctan2(R[:, 1, 0], R[:, 0, 0])[:, None]], axis=1)
-    return np.concatenate([t, quaternion_of_rotation(R)], axis=1)
+    return np.concatenate([t, np.roll(matrix_quaternion(R), -1, axis=1)], axis=1)
 
 
 def _text(start: str, integers: Any, values: Any) -> str:

@@ -31,7 +31,7 @@ from ..objectives.blocks import ResidualBlock
 # above this angle, 0.86 pi, the axis of a rotation is no longer read off its skew part
 _FAR = math.acos(-0.9)
 # instances at a time: what is in between stays in the cache, and in memory that the allocator keeps
-_CHUNK = 1024
+_CHUNK, _LARGE_CHUNK = 1024, 8192
 
 
 # Inside this file the instances are on the LAST axis, so that a matrix is (d, d, N) and each entry a contiguous array:
@@ -161,11 +161,12 @@ class _Chunked:
 
     def __call__(self, *arrays: Any) -> Any:
         n = len(arrays[0])
-        if n <= _CHUNK or type(arrays[0]) is not np.ndarray:
+        chunk = _CHUNK if self.__name__.endswith("jacobian") else _LARGE_CHUNK
+        if n <= chunk or type(arrays[0]) is not np.ndarray:
             return self.function(*arrays)
         results: Any = None
-        for start in range(0, n, _CHUNK):
-            rows = slice(start, start + _CHUNK)
+        for start in range(0, n, chunk):
+            rows = slice(start, start + chunk)
             part = self.function(*[x[rows] for x in arrays])
             parts = part if isinstance(part, tuple) else (part,)
             if results is None:
@@ -231,7 +232,7 @@ def _pose_between_jacobian(p: Any, q: Any, Z: Any) -> tuple[Any, Any]:
     Q, u = _relative(p, q)
     C, D, A = _right_derivative(*_error(Q, u, Z))
     d, k = len(Q), len(A)
-    # the inverse of the relative pose acts on twists by [[Q', 0], [-Q' hat(u), Q']]; in the plane [[1, 0], [Q' J u, Q']]
+    # the inverse of the relative pose acts on twists by [[Q', 0], [-Q' hat(u), Q']], or [[1, 0], [Q' J u, Q']]
     DQ = _mult(D, Q)
     if d == 3:
         corner = _mult(C, Q) - _mul(DQ, _hat(u))

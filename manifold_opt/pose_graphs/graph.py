@@ -71,7 +71,7 @@ class PoseGraph:
         if information.shape != (len(edges), p, p):
             raise ValueError(f"`information` must have shape {(len(edges), p, p)}; got {information.shape}.")
         n = _number_of_poses(self, edges)
-        values = {
+        values: dict[str, Any] = {
             "edges": edges.astype(np.intp),
             "measurements": Z,
             "information": information,

@@ -17,7 +17,9 @@ FUNCTIONS = {
     "tsinc": (lambda t: (t - mp.sin(t)) / t**3, 1e6, 4),
     "cotc": (lambda t: (1 - t / 2 * mp.cot(t / 2)) / t**2, 3.2, 8),
     "cotc_slope": (
-        lambda t: (mp.csc(t / 2) ** 2 / 4 + mp.cot(t / 2) / (2 * t) - 2 / t**2) / t**2 if t > 1e-150 else mp.mpf(1) / 360,
+        lambda t: (
+            (mp.csc(t / 2) ** 2 / 4 + mp.cot(t / 2) / (2 * t) - 2 / t**2) / t**2 if t > 1e-150 else mp.mpf(1) / 360
+        ),
         3.2,
         60,
     ),
