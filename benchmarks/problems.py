@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from manifold_opt import (
+    FixedRank,
     PowerManifold,
     Rotations,
     Sphere,
@@ -18,6 +19,7 @@ from manifold_opt import (
     gradient_descent,
     levenberg_marquardt,
     quasi_newton,
+    trust_regions,
 )
 
 from .harness import Table, best_in_turns, peer
@@ -251,6 +253,71 @@ def maxcut() -> Case:
     )
 
 
+def completion() -> Case:
+    import scipy.sparse as sp
+
+    n, r = 500, 5
+    rng = np.random.default_rng(20240229)
+    left, right = rng.standard_normal((n, r)), rng.standard_normal((r, n))
+    count = 5 * r * (2 * n - r)
+    I, J = np.divmod(np.sort(rng.choice(n * n, size=count, replace=False)), n)
+    b = np.sum(left[I] * right.T[J], axis=1)
+    pattern = sp.csr_matrix((b, (I, J)), shape=(n, n))
+    U, s, Vt = np.linalg.svd(pattern.toarray() * (n * n / count), full_matrices=False)
+    U, s, Vt = U[:, :r].copy(), s[:r].copy(), Vt[:r].copy()
+    M = FixedRank(n, n, r)
+    start = M.join(U, np.diag(s), Vt.T)
+
+    def matrix(values: Any) -> Any:
+        return sp.csr_matrix((values, pattern.indices, pattern.indptr), shape=(n, n))
+
+    def residual(u: Any, s: Any, vt: Any) -> Any:
+        return np.sum((u * s)[I] * vt.T[J], axis=1) - b
+
+    def f(p: Any) -> float:
+        e = M.entries(p, I, J) - b
+        return 0.5 * float(e @ e)
+
+    def g(p: Any) -> Any:
+        return matrix(M.entries(p, I, J) - b)
+
+    def make(pymanopt: Any, count: Counter) -> Any:
+        N = pymanopt.manifolds.FixedRankEmbedded(n, n, r)
+        wrap = pymanopt.function.numpy(N)
+
+        def gradient(u: Any, s: Any, vt: Any) -> Any:
+            S = matrix(residual(u, s, vt))
+            SV, StU = S @ vt.T, S.T @ u
+            return SV * s, np.sum(u * SV, axis=0), (StU * s).T
+
+        cost = count("cost", lambda u, s, vt: 0.5 * np.sum(residual(u, s, vt) ** 2))
+        counted = count("gradient", gradient)
+        return pymanopt.Problem(
+            N, wrap(lambda u, s, vt: cost(u, s, vt)), euclidean_gradient=wrap(lambda u, s, vt: counted(u, s, vt))
+        )
+
+    def norm(p: Any) -> float:
+        if not isinstance(p, np.ndarray):
+            u, s, vt = p
+            p = M.join(u, np.diag(s), vt.T)
+        return M.norm(p, M.riemannian_gradient(p, g(p)))
+
+    ours = first_order(M, f, g, start) | {
+        "trust_regions": lambda: trust_regions(
+            M,
+            f,
+            start,
+            gradient=g,
+            hessian=lambda p, X: matrix(X.entries(I, J)),
+            objective_type="euclidean",
+            tolerance=TOLERANCE,
+        )
+    }
+    solvers = pymanopt_solvers(make, [U, s, Vt])
+    solvers.pop("TrustRegions", None)  # refuses: no Hessian on this manifold
+    return Case("matrix completion, FixedRank(500, 500, 5)", ours, solvers, norm)
+
+
 def R3_basis() -> Any:
     """Orthonormal basis of skew matrices for the Frobenius metric, in the order of our coordinates."""
     R3 = Rotations(3, metric_scale=1.0)
@@ -271,7 +338,7 @@ def _two(f: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return function
 
 
-CASES = (eigenvector, karcher_mean, rotation_averaging, maxcut)
+CASES = (eigenvector, karcher_mean, rotation_averaging, maxcut, completion)
 
 
 def tables() -> Iterator[Table]:

@@ -45,6 +45,7 @@ _NAMES = {
         SymmetricPositiveDefinite TangentSpace Torus Unitary
         QuaternionPoses UnitQuaternions
         GeomstatsManifold import_geomstats
+        FixedRank
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

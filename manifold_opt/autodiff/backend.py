@@ -137,7 +137,7 @@ class AutomaticBackend(Backend):
         from .finite_differences import hessian_by_differences
 
         by_differences = hessian_by_differences(self.gradient(f, M), M)
-        if not (M.stored_as_embedded and M.has("riemannian_hessian")):
+        if not M.has("riemannian_hessian" if M.stored_as_embedded else "riemannian_hessian_from_storage"):
             return by_differences
         storage = self.storage_hessian(f)
         failed = False
@@ -147,7 +147,7 @@ class AutomaticBackend(Backend):
             if not failed:
                 try:
                     G, product = storage(p)
-                    return lambda X: M.riemannian_hessian(p, G, product(M.storage_vector(p, X)), X)
+                    return lambda X: M.riemannian_hessian_from_storage(p, G, product(M.storage_vector(p, X)), X)
                 except NotImplementedError as reason:
                     failed = True
                     warnings.warn(

@@ -4,6 +4,7 @@ from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.doubly_stochastic import DoublyStochastic
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.euclidean import Euclidean
+from manifold_opt.manifolds.fixed_rank import FixedRank
 from manifold_opt.manifolds.geomstats_import import import_geomstats
 from manifold_opt.manifolds.geomstats_manifold import GeomstatsManifold
 from manifold_opt.manifolds.grassmann import Grassmann
@@ -36,6 +37,7 @@ __all__ = [
     "ComplexCircle",
     "DoublyStochastic",
     "Euclidean",
+    "FixedRank",
     "GeomstatsManifold",
     "Grassmann",
     "HalfSpace",

@@ -45,6 +45,8 @@ class Manifold(ABC):
         Whether the metric is the (Frobenius) metric of the embedding.
     field : {"real", "complex"}
         What points are made of.
+    takes_operators : bool
+        Whether Euclidean derivatives may be sparse matrices, operators or `manifold_opt.linalg.LowRank`.
     stored_as_embedded : bool
         Whether the stored array of a point is its embedded array.
     operations : frozenset of str
@@ -90,6 +92,7 @@ class Manifold(ABC):
         field = "real"
         stored_as_embedded = True
 
+    takes_operators: ClassVar[bool] = False
     operations: ClassVar[frozenset[str]] = frozenset()
     retractions: ClassVar[Mapping[str, str]] = {
         "exponential": "exp",
@@ -478,6 +481,26 @@ class Manifold(ABC):
             return self.riemannian_gradient(p, g)
         return fallbacks.gradient_from_storage(self, p, g)
 
+    def riemannian_hessian_from_storage(self, p: Array, g: Array, h: Array, X: Array) -> Array:
+        """The Riemannian Hessian along X of a function with derivative g with respect to the stored array of p.
+
+        Parameters
+        ----------
+        p, X
+            Point and tangent vector at it.
+        g
+            The derivative at p, of shape ``point_shape``.
+        h
+            The derivative of g along ``storage_vector(p, X)``.
+        """
+        if self.stored_as_embedded:
+            return self.riemannian_hessian(p, g, h, X)
+        raise self._missing("riemannian_hessian_from_storage", "take differences of the gradient")
+
+    def euclidean_direction(self, p: Array, X: Array) -> Any:
+        """The tangent vector as a user's Euclidean Hessian gets it: embedded, or factored where that would be large."""
+        return self.embed_vector(p, X)
+
     def euclidean_representer(self, p: Array, X: Array) -> Array:
         """The array G of the embedding with ``Re <G, Y> = inner(p, X, Y)`` for all tangent Y.
 
@@ -613,6 +636,7 @@ _NO_FALLBACK = frozenset(
         "project_point",
         "injectivity_radius",
         "sectional_curvature_bounds",
+        "riemannian_hessian_from_storage",
     )
 )
 # What other fallbacks need.
@@ -631,6 +655,7 @@ _OPERATIONS = frozenset(name for name in vars(Manifold) if not name.startswith("
     "inverse_retractions",
     "transports",
     "isometric_transports",
+    "takes_operators",
     "is_point",
     "is_vector",
 }

@@ -269,16 +269,20 @@ class _Binding:
             return self._converted(self._fused_gradient()), (("cost", 1), ("gradient", 1)), True
         function, _, inplace = calling_convention(self.objective.gradient, "gradient")
         if function is not None:
-            arrays = FreshArrays(function, "gradient", self._gradient_shape(), inplace, self.p.dtype)
+            arrays = self._arrays(function, "gradient", inplace)
             return self._converted(lambda p: (None, arrays(p))), (("gradient", 1),), True
         return self._differentiated()
+
+    def _arrays(self, function: Any, name: str, inplace: bool = False) -> FreshArrays:
+        operators = self.euclidean and self.M.takes_operators
+        return FreshArrays(function, name, self._gradient_shape(), inplace, self.p.dtype, operators)
 
     def _gradient_shape(self) -> tuple[int, ...]:
         return tuple(self.M.embedding_shape if self.euclidean else self.M.vector_shape)
 
     def _fused_gradient(self) -> Callable[[Any], tuple[float, Any]]:
         f = self.function
-        arrays = FreshArrays(f, "gradient", self._gradient_shape(), self.inplace, self.p.dtype)  # type: ignore[arg-type]
+        arrays = self._arrays(f, "gradient", self.inplace)
 
         def inplace(p: Any) -> tuple[float, Any]:
             value, G = arrays.filled(p)
@@ -338,7 +342,7 @@ class _Binding:
 
     def _given_hessian(self, function: Callable[..., Any], inplace: bool) -> Callable[..., Any]:
         M, shape, euclidean = self.M, self._gradient_shape(), self.euclidean
-        arrays = FreshArrays(function, "hessian", shape, dtype=self.p.dtype)
+        arrays = self._arrays(function, "hessian")
 
         def raw(p: Any, X: Any) -> Any:
             if not inplace:
@@ -353,7 +357,7 @@ class _Binding:
                 return lambda X: raw(p, X)
             e.gradient  # noqa: B018  # fills the Euclidean gradient that the conversion needs
             G = e._euclidean_gradient
-            return lambda X: M.riemannian_hessian(p, G, raw(p, M.embed_vector(p, X)), X)
+            return lambda X: M.riemannian_hessian(p, G, raw(p, M.euclidean_direction(p, X)), X)
 
         return operator
 

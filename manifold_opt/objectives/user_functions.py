@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..linalg.low_rank import is_operator
+
 Function = Callable[..., Any]
 
 
@@ -116,13 +118,22 @@ class FreshArrays:
         Whether ``function`` writes into a buffer.
     dtype : dtype
         Of the points: where they are real, what comes back must be real.
+    operators : bool
+        Whether sparse matrices, linear operators and `LowRank` matrices are taken as they are.
     """
 
-    __slots__ = ("_first", "_last", "_point", "function", "inplace", "kinds", "name", "shape")
+    __slots__ = ("_first", "_last", "_point", "function", "inplace", "kinds", "name", "operators", "shape")
 
     def __init__(
-        self, function: Function, name: str, shape: tuple[int, ...] | None, inplace: bool = False, dtype: Any = float
+        self,
+        function: Function,
+        name: str,
+        shape: tuple[int, ...] | None,
+        inplace: bool = False,
+        dtype: Any = float,
+        operators: bool = False,
     ) -> None:
+        self.operators = operators
         self.function, self.name, self.shape, self.inplace = function, name, shape, inplace
         self.kinds = "fc" if np.dtype(dtype).kind == "c" else "f"
         self._last: Any = None
@@ -134,6 +145,8 @@ class FreshArrays:
         if self.inplace:
             return self.filled(p)[1]
         value = self.checked(self.function(p), p)
+        if type(value) is not np.ndarray:
+            return value
         # a point in single precision stays one, whatever precision the user's data have
         return value.astype(p.dtype, copy=False) if p.dtype.char in "fF" else value
 
@@ -150,6 +163,8 @@ class FreshArrays:
     def checked(self, value: Any, p: Any = None) -> Any:
         """Return ``value`` as an array of the required shape that was not handed out before, but for the same p."""
         if type(value) is not np.ndarray or value.shape != self.shape or value.dtype.kind not in self.kinds:
+            if self.operators and is_operator(value):
+                return self._operator(value)
             value = self._converted(value)
         last = self._last
         if last is None:
@@ -159,7 +174,22 @@ class FreshArrays:
         self._last, self._point = value, p
         return value
 
+    def _operator(self, value: Any) -> Any:
+        """A copy of a matrix that is no array, so that a function may fill the same sparse matrix again and again."""
+        if tuple(value.shape) != self.shape:
+            raise ValueError(
+                f"`{self.name}` must return a matrix of shape {self.shape}; it returned {_describe(value)}."
+            )
+        if value.dtype is not None and value.dtype.kind == "c" and "c" not in self.kinds:
+            raise TypeError(f"`{self.name}` must be real; it returned {_describe(value)} of complex numbers.")
+        return value.copy() if hasattr(value, "copy") else value
+
     def _converted(self, value: Any) -> Any:
+        if is_operator(value):
+            raise TypeError(
+                f"`{self.name}` must return an array; it returned {_describe(value)}. Sparse matrices and operators "
+                "are for manifolds of low rank; here take `.toarray()`."
+            )
         array = np.asarray(value)
         if array.dtype == object or array.dtype.kind not in "fciub":
             raise TypeError(f"`{self.name}` must return numbers; it returned {_describe(value)}.")

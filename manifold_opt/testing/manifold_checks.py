@@ -27,7 +27,8 @@ from manifold_opt.testing.samples import (
 # What each operation is checked by; a declared operation that is missing here is an error of `check_operations`.
 _CHECKED_OTHERWISE = frozenset(
     "random_point random_vector check_point check_vector get_basis geodesic injectivity_radius injectivity_radius_at "
-    "sectional_curvature_bounds max_step retract inverse_retract vector_transport_to coincidence_tolerance".split()
+    "sectional_curvature_bounds max_step retract inverse_retract vector_transport_to coincidence_tolerance "
+    "euclidean_direction riemannian_hessian_from_storage".split()
 )
 
 

@@ -17,6 +17,7 @@ from manifold_opt.manifolds import (
     ComplexCircle,
     DoublyStochastic,
     Euclidean,
+    FixedRank,
     Grassmann,
     HalfSpace,
     Hermitian,
@@ -191,4 +192,6 @@ MANIFOLDS = [
     DoublyStochastic(3, symmetric=True),
     UnitQuaternions(),
     QuaternionPoses(metric_scale=1.0, translation_weight=0.25),
+    FixedRank(5, 4, 2),
+    FixedRank(4, 3, 2, field="complex"),
 ]
