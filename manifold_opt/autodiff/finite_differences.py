@@ -1,4 +1,4 @@
-"""Central differences along the retraction, in orthonormal coordinates."""
+"""Central and forward differences along the retraction, in orthonormal coordinates."""
 
 from __future__ import annotations
 
@@ -22,22 +22,33 @@ BLOCK = 2**16  # entries of basis vectors made at once
 
 @dataclass(frozen=True)
 class FiniteDifferences(Backend):
-    """Central differences: 2 dim calls per gradient or Jacobian, about two thirds of the digits.
+    """Central differences: 2 dim calls per gradient or Jacobian, about two thirds of the digits; or forward ones.
 
     Parameters
     ----------
     step : float, optional
-        Step relative to the scale of each coordinate. Default: ``eps ** (1/3)`` of the point's precision.
+        Step relative to the scale of each coordinate. Default: ``eps ** (1/3)`` of the point's precision, or its root
+        for forward differences.
     scale : float, optional
         Length over which the function changes along a unit vector, the same for all coordinates. Default: from the
         stored point, 1 where it is zero.
+    scheme : {"central", "forward"}
+        Forward differences cost dim calls, and the one at the point where that is not known, and leave half of the
+        digits.
+
+    Raises
+    ------
+    ValueError
+        When a step or scale is not positive, or the scheme is another.
 
     Notes
     -----
     The scale of a coordinate that is all but zero, since it converges to zero, say, is too small. Where the step is
     well below that for scale 1 and the second difference is too small to matter, the step is therefore enlarged until
-    the curvature of the function shows; such a coordinate costs two more calls per trial. Needs ``retract``,
-    ``get_vector`` and ``storage_vector`` of the manifold.
+    the curvature of the function shows; such a coordinate costs two more calls per trial. Forward steps are enlarged
+    until the change of the function is above the square root of its rounding, for one call per trial.
+
+    Needs ``retract``, ``get_vector`` and ``storage_vector`` of the manifold.
 
     References
     ----------
@@ -48,6 +59,7 @@ class FiniteDifferences(Backend):
 
     step: float | None = None
     scale: float | None = None
+    scheme: str = "central"
 
     name: ClassVar[str] = "finite-differences"
 
@@ -56,6 +68,8 @@ class FiniteDifferences(Backend):
             value = getattr(self, name)
             if value is not None and not (value > 0.0 and math.isfinite(value)):
                 raise ValueError(f"`{name}` must be a positive number or None; got {value!r}.")
+        if self.scheme not in _SCHEMES:
+            raise ValueError(f"`scheme` must be one of {', '.join(map(repr, _SCHEMES))}; got {self.scheme!r}.")
 
     def probe(self, f: Callable[[Any], Any], p: Array) -> Backend:  # noqa: D102
         try:
@@ -65,8 +79,8 @@ class FiniteDifferences(Backend):
         return self
 
     def cost_per_gradient(self, M: Any) -> int:
-        """2 dim: the usual number."""
-        return 2 * int(M.dim)
+        """2 dim, or dim of forward differences: the usual number."""
+        return (2 if self.scheme == "central" else 1) * int(M.dim)
 
     def value_and_gradient(self, f: Cost, M: Any) -> Callable[[Array], tuple[float, Array]]:  # noqa: D102
         cost = self.value(f)
@@ -83,7 +97,8 @@ class FiniteDifferences(Backend):
         return lambda p: self._gradient(cost, M, p, functools.cache(lambda: cost(p)))
 
     def _gradient(self, cost: Callable[[Array], float], M: Any, p: Array, center: Callable[[], float]) -> Array:
-        c = [_derivative(cost, M, p, center, *step) for step in self._steps(M, p)]
+        derivative = _SCHEMES[self.scheme][0]
+        c = [derivative(cost, M, p, center, *step) for step in self._steps(M, p)]
         return M.get_vector(p, np.array(c, dtype=p.real.dtype))
 
     def jacobian(self, r: Callable[[Any], Any], M: Any) -> Callable[[Array], tuple[Array, Array]]:  # noqa: D102
@@ -99,7 +114,7 @@ class FiniteDifferences(Backend):
                 hint_at_cost(M, len(values), M.dim)
             J = np.empty((len(values), M.dim), dtype=values.dtype)
             for i, step in enumerate(self._steps(M, p)):
-                J[:, i] = _derivative(residuals, M, p, lambda: values, *step)
+                J[:, i] = _SCHEMES[self.scheme][0](residuals, M, p, lambda: values, *step)
             return values, J
 
         return jacobian
@@ -107,14 +122,15 @@ class FiniteDifferences(Backend):
     def hessian(self, f: Cost, M: Any) -> Callable[[Array], Callable[[Array], Array]]:
         """Make p -> (X -> Hessian applied to X), by differences of gradients that are differences themselves.
 
-        Each product costs 4 dim calls and has an error of about eps^(4/9), 1e-7 in double precision.
+        Each product costs 4 dim calls and has an error of about eps^(4/9), 1e-7 in double precision; half the calls,
+        and eps^(1/3), with forward differences.
         """
-        # the gradients have an error of eps^(2/3), so that the best step is eps^(2/9)
-        return hessian_by_differences(self.gradient(f, M), M, power=2.0 / 9.0)
+        # of gradients with an error eps^a, the best step is eps^(a/3)
+        return hessian_by_differences(self.gradient(f, M), M, power=2.0 / 3.0 * _SCHEMES[self.scheme][1])
 
     def _steps(self, M: Any, p: Array) -> Iterator[tuple[Array, float, float]]:
         """Unit vectors of the basis with their step and the largest step for them."""
-        relative = self.step or relative_step(p.real.dtype)
+        relative = self.step or relative_step(p.real.dtype, _SCHEMES[self.scheme][1])
         k = max(1, BLOCK // max(1, math.prod(M.vector_shape)))
         for start in range(0, M.dim, k):
             c = np.eye(min(k, M.dim - start), M.dim, k=start, dtype=p.real.dtype)
@@ -125,7 +141,7 @@ class FiniteDifferences(Backend):
                 yield X, power_of_two(relative * scale), power_of_two(relative * largest)
 
 
-def _derivative(
+def _central(
     f: Callable[[Array], Any], M: Any, p: Array, center: Callable[[], Any], X: Array, h: float, largest: float
 ) -> Any:
     """Central difference along X with step h, enlarged up to ``largest`` where f hardly bends over it."""
@@ -141,6 +157,26 @@ def _derivative(
             break
         h = min(largest, h * (power_of_two(math.sqrt(best / bend)) if bend > 64.0 * eps * size else 128.0))
     return (plus - minus) / (2.0 * h)
+
+
+def _forward(
+    f: Callable[[Array], Any], M: Any, p: Array, center: Callable[[], Any], X: Array, h: float, largest: float
+) -> Any:
+    """Forward difference along X with step h, enlarged up to ``largest`` while it drowns in rounding."""
+    retract, start = M.get_retraction(None), center()
+    level = math.sqrt(float(np.finfo(p.real.dtype).eps)) * _size(start)
+    while True:
+        change = f(retract(p, X, h)) - start
+        if h >= 0.1 * largest or not _size(change) < level:
+            return change / h
+        h = min(largest, 128.0 * h)
+
+
+# name -> difference, and the power of eps that its step is
+_SCHEMES: dict[str, tuple[Callable[..., Any], float]] = {
+    "central": (_central, 1.0 / 3.0),
+    "forward": (_forward, 1.0 / 2.0),
+}
 
 
 def _size(value: Any) -> float:

@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 METHODS = ("lm", "trf", "dogbox", "gauss-newton")
-# Names of SciPy for derivatives by differences, and the ones here. Forward differences are not among them: central ones
-# cost twice as much and give half as many digits again.
-_DIFFERENCES = {"2-point": "finite-differences", "3-point": "finite-differences", "cs": "complex-step"}
+# names of SciPy for derivatives by differences: which back end, and its scheme
+_DIFFERENCES = {
+    "2-point": ("finite-differences", "forward"),
+    "3-point": ("finite-differences", "central"),
+    "cs": ("complex-step", ""),
+}
 # Bennett5 and MGH17 of NIST, from afar, go along valleys of 2000 and 800 steps
 _MAX_ITERATIONS = 5000
 
@@ -81,9 +84,9 @@ def least_squares(
     p0 : array, optional
         Start point; default a random one.
     jac : callable or {"2-point", "3-point", "cs"}, optional
-        ``jac(p, *args, **kwargs)``, the derivative of the residual, of the kind ``jacobian_type``; or central
-        differences (for both of the first two names), or complex steps. Default: by automatic differentiation, and
-        where that is impossible by central differences.
+        ``jac(p, *args, **kwargs)``, the derivative of the residual, of the kind ``jacobian_type``; or forward
+        differences, central ones (twice the calls, half as many digits again), or complex steps. Default: by automatic
+        differentiation, and where that is impossible by central differences.
     bounds : pair, dict or scipy.optimize.Bounds, optional
         ``(lower, upper)``, see `levenberg_marquardt`.
     method : {"lm", "trf", "dogbox", "gauss-newton"}, optional
@@ -201,19 +204,21 @@ def _with_arguments(residual: Any, jac: Any, args: tuple[Any, ...], kwargs: dict
 
 def _derivatives(jac: Any, diff_step: float | None, autodiff: Any) -> tuple[Any, Any]:
     """The user's Jacobian or None, and where a missing one comes from."""
+    scheme = "central"
     if isinstance(jac, str):
         if jac not in _DIFFERENCES:
             raise ValueError(
                 f"`jac` must be a function or one of {', '.join(map(repr, _DIFFERENCES))}; got {jac!r}. Automatic "
                 "differentiation is the default."
             )
-        jac, autodiff = None, _DIFFERENCES[jac]
-    if diff_step is not None:
-        if jac is not None or autodiff not in ("auto", "finite-differences"):
-            raise ValueError("`diff_step` is the step of differences; it does not go with another `jac`.")
-        from ..autodiff.finite_differences import FiniteDifferences
+        autodiff, scheme = _DIFFERENCES[jac]
+        jac = None
+    if diff_step is not None and (jac is not None or autodiff not in ("auto", "finite-differences")):
+        raise ValueError("`diff_step` is the step of differences; it does not go with another `jac`.")
+    if diff_step is not None or scheme == "forward":
+        from ..autodiff import FiniteDifferences
 
-        autodiff = FiniteDifferences(step=float(diff_step))
+        autodiff = FiniteDifferences(step=None if diff_step is None else float(diff_step), scheme=scheme)
     return jac, autodiff
 
 

@@ -31,6 +31,7 @@ from ..objectives.evaluation import Counts, watched
 from ..solvers.box import box_of
 from .information import NullDirection, information, null_directions, singular_variables
 from .intervals import profile_interval, quantile, scalar_function
+from .rounding import sharp_residuals
 from .variables import Variable, variables
 
 # A group whose weight is below this counts as an outlier in the report.
@@ -458,6 +459,7 @@ def _variance(e: Any, r: Any, J: Any, rcond: float, freedom: int) -> float:
     """Estimate of the number that (J'J)^-1 of the corrected model is to be multiplied with."""
     robust = e.functions.robust
     if robust is None:
+        r = sharp_residuals(e, r, J)
         return float(r @ r) / freedom
     _, first, second = e.losses
     psi = robust.expand(first) * r

@@ -11,6 +11,7 @@ from manifold_opt.autodiff.steps import coordinate_scales, scale_along
 from manifold_opt.manifolds import Euclidean, Sphere
 
 BACKEND = FiniteDifferences()
+FORWARD = FiniteDifferences(scheme="forward")
 M = Euclidean(3)
 U = np.array([1.0, -2.0, 0.5])
 
@@ -35,6 +36,44 @@ def test_near_zero_a_function_of_scale_one_has_eight_digits(s):
 def test_a_function_of_the_scale_of_its_point_has_eight_digits(s):
     X = BACKEND.gradient(lambda p: np.sum(np.sin(p / s)), M)(s * U)
     assert_allclose(s * X, np.cos(U), rtol=1e-8)
+
+
+@pytest.mark.parametrize("s", [0.0, 1e-300, 1e-12, 1e-6, 1e-3, 1.0, 1e3])
+def test_forward_differences_near_zero_have_half_of_the_digits(s):
+    p = s * U
+    X = FORWARD.gradient(lambda p: np.sum(np.cos(p)) + np.sum((p - 1.0) ** 2), M)(p)
+    # the function is 6 to 1e6 times larger than its derivative times a step
+    assert_allclose(X, -np.sin(p) + 2.0 * (p - 1.0), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("s", [1e-25, 1e-12, 1e-6, 1.0, 1e6, 1e150])
+def test_forward_differences_of_a_function_of_the_scale_of_its_point(s):
+    X = FORWARD.gradient(lambda p: np.sum(np.sin(p / s)), M)(s * U)
+    assert_allclose(s * X, np.cos(U), rtol=1e-6)
+
+
+def test_forward_differences_cost_one_call_per_dimension_and_one_at_the_point():
+    f = Counted(lambda p: np.sum(p**4))
+    X = FORWARD.gradient(f, M)(U)
+    assert_allclose(X, 4.0 * U**3, rtol=1e-6)
+    assert f.calls == FORWARD.cost_per_gradient(M) + 1 == 4
+    r = Counted(lambda p: np.concatenate([p**2, np.sin(p)]))
+    values, J = FORWARD.jacobian(r, M)(U)
+    assert r.calls == 4
+    assert_allclose(values, np.concatenate([U**2, np.sin(U)]))
+    assert_allclose(J, np.concatenate([np.diag(2.0 * U), np.diag(np.cos(U))]), atol=1e-7)
+
+
+def test_a_forward_difference_of_a_constant_or_of_nothing_finite_ends():
+    assert not FORWARD.gradient(Counted(lambda p: 3.0), M)(np.array([1e-9, 0.0, 1.0])).any()
+    f = Counted(lambda p: np.nan)
+    assert np.isnan(FORWARD.gradient(f, M)(np.array([1e-9, 1.0, 1.0]))).all()
+    assert f.calls <= 10
+
+
+def test_an_unknown_scheme():
+    with pytest.raises(ValueError, match="'central', 'forward'; got 'backward'"):
+        FiniteDifferences(scheme="backward")
 
 
 def test_each_coordinate_has_its_own_scale():
