@@ -46,6 +46,7 @@ _NAMES = {
         QuaternionPoses UnitQuaternions
         GeomstatsManifold import_geomstats
         FixedRank
+        Similarity
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -21,6 +21,7 @@ from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.projective_space import ProjectiveSpace
 from manifold_opt.manifolds.quaternion_poses import QuaternionPoses
 from manifold_opt.manifolds.rotations import Rotations
+from manifold_opt.manifolds.similarity import Similarity
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
 from manifold_opt.manifolds.sphere import Sphere
 from manifold_opt.manifolds.stiefel import Stiefel
@@ -59,6 +60,7 @@ __all__ = [
     "ProjectiveSpace",
     "QuaternionPoses",
     "Rotations",
+    "Similarity",
     "SkewSymmetric",
     "SpecialEuclidean",
     "SpecialUnitary",

@@ -36,6 +36,7 @@ from manifold_opt.manifolds import (
     ProjectiveSpace,
     QuaternionPoses,
     Rotations,
+    Similarity,
     SkewSymmetric,
     SpecialEuclidean,
     SpecialUnitary,
@@ -194,4 +195,6 @@ MANIFOLDS = [
     QuaternionPoses(metric_scale=1.0, translation_weight=0.25),
     FixedRank(5, 4, 2),
     FixedRank(4, 3, 2, field="complex"),
+    Similarity(2),
+    Similarity(3, metric_scale=1.0, translation_weight=0.25, scale_weight=2.0),
 ]
