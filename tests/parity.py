@@ -8,14 +8,14 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "parity_least_squares.md"
 LISTS = {
+    "TensorFlow Graphics: minimize": "solvers/test_minimize_residuals.py",
     "Manopt.jl: LevenbergMarquardt": "solvers/test_parity_manopt.py",
     "Numerics.NET: least squares": "solvers/test_parity_numerics_net.py",
 }
 HEAD = """# Parity in least squares
 
-What the least squares of Manopt.jl and of Numerics.NET can do, and the test that shows each of it here. This page is
-made from the tests by `python tests/parity.py`; a test fails where it is not up to date. The rows of TensorFlow
-Graphics' `minimize` are the tests of `tests/solvers/test_minimize_residuals.py`, one by one.
+What the least squares of TensorFlow Graphics, Manopt.jl and Numerics.NET can do, and the test that shows each of it
+here. This page is made from the tests by `python tests/parity.py`; a test fails where it is not up to date.
 """
 
 
