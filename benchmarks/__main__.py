@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .harness import versions
 
-NAMES = ("overhead", "manifold_calls", "frechet_mean", "problems", "flat", "nist")
+NAMES = ("overhead", "manifold_calls", "frechet_mean", "problems", "flat", "nist", "fits")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
