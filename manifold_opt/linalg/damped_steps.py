@@ -7,6 +7,9 @@ With the singular value decomposition of J D^-1 = U diag(w) V', and b = U'r, the
 so that one decomposition serves all lam. The inverse of its length is concave in lam and increases: Newton's method for
 1/|D s(lam)| = 1/radius runs to the solution from the left without safeguards.
 
+Where a triangle of J is known and well conditioned, the step for lam = 0 takes no decomposition, and near a solution no
+other is asked for.
+
 References
 ----------
 .. [1] J. J. Moré, The Levenberg-Marquardt algorithm: implementation and theory, LNM 630 (1978), section 5.
@@ -23,6 +26,8 @@ from . import lapack
 
 # 1/|D s| is nearly linear in lam: from the left, Newton needs a few steps to any tolerance met here
 _MAX_NEWTON = 50
+# a pivot smaller than this fraction of its column leaves the undamped step to the singular values
+_SAFE_PIVOT = {np.dtype(np.float32): 1e-2, np.dtype(np.float64): 1e-6}
 # values of lam that are tried one after the other where the system is singular without damping
 _LADDER = tuple(10.0**k for k in range(-14, 32, 4))
 
@@ -90,6 +95,41 @@ class SingularSteps:
         return (s if self.scale is None else s / self.scale), length, lam
 
 
+class TriangularSteps:
+    """The same, with the decomposition put off until a step shorter than the undamped one is asked for.
+
+    Parameters
+    ----------
+    R : array of shape (k, d)
+        Upper triangular.
+    c, scale
+        See `SingularSteps`.
+    least_pivot : float
+        Of R, relative to the norms of its columns.
+    """
+
+    __slots__ = ("R", "c", "scale", "steps", "undamped")
+
+    def __init__(self, R: Any, c: Any, scale: Any, least_pivot: float) -> None:
+        self.R, self.c, self.scale = R, c, scale
+        self.steps: SingularSteps | None = None
+        self.undamped: tuple[Any, float, float] | None = None
+        if least_pivot > _SAFE_PIVOT[R.dtype]:
+            s = (lapack.strtrs if R.dtype == np.float32 else lapack.dtrtrs)(R, c)[0]
+            np.negative(s, out=s)
+            z = s if scale is None else scale * s
+            self.undamped = s, math.sqrt(z.dot(z)), 0.0
+
+    def of_length(self, radius: float, tolerance: float) -> tuple[Any, float, float]:
+        """See `SingularSteps.of_length`."""
+        if self.steps is None:
+            undamped = self.undamped
+            if undamped is not None and undamped[1] <= (1.0 + tolerance) * radius:
+                return undamped
+            self.steps = SingularSteps(self.R, self.c, self.scale)
+        return self.steps.of_length(radius, tolerance)
+
+
 class SolvedSteps:
     """The same by solving one linear system for each lam, for solvers without a triangle.
 
@@ -148,9 +188,9 @@ class SolvedSteps:
         return s, length, lam
 
 
-def damped_steps(solver: Any, r: Any, scale: Any) -> SingularSteps | SolvedSteps:
+def damped_steps(solver: Any, r: Any, scale: Any) -> TriangularSteps | SolvedSteps:
     """Steps of a bound linear solver: by its triangle, where it has one that is small enough for singular values."""
     if not hasattr(solver, "reduced"):
         return SolvedSteps(solver, r, scale)
     R, c = solver.reduced(r)
-    return SingularSteps(R, c, scale)
+    return TriangularSteps(R, c, scale, getattr(solver, "least_pivot", 0.0))

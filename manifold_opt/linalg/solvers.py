@@ -47,26 +47,33 @@ class DenseQR:
 
 
 class _BoundQR:
-    """Keeps J, the triangle [R Q'r], and the buffers for both factorizations."""
+    """Keeps J, the triangle [R Q'r], and the buffers for both factorizations.
+
+    Attributes
+    ----------
+    least_pivot : float
+        Of R, relative to the norms of its columns; 0 where the rank is less than d for sure.
+    """
 
     __slots__ = (
         "_J",
         "_T",
         "_big",
-        "_deficient",
         "_eps",
         "_geqrf",
         "_norms",
+        "_ones",
         "_r",
         "_small",
         "_small_diagonal",
         "_triu",
         "_trtrs",
+        "least_pivot",
     )
 
     def __init__(self) -> None:
         unknown: Any = None
-        self._J = self._r = self._T = self._big = self._small = unknown
+        self._J = self._r = self._T = self._big = self._small = self._ones = unknown
 
     def factor(self, J: Any) -> None:
         """Take a new J. The work is done when the first r comes, which is factorized along."""
@@ -75,15 +82,17 @@ class _BoundQR:
     def column_norms(self) -> Any:
         """Norms of the columns of J."""
         if self._norms is None:
-            J = self._J
-            self._norms = np.sqrt(np.add.reduce(J * J))
+            J, ones = self._J, self._ones
+            if ones is None or len(ones) != len(J) or ones.dtype != J.dtype:
+                ones = self._ones = np.ones(len(J), J.dtype)
+            self._norms = np.sqrt(ones.dot(J * J))
         return self._norms
 
     def projected_norm(self, r: Any) -> float:
         """|P r| for the orthogonal projection P onto the range of J."""
         T = self._triangle(r)
         c = T[:, -1]
-        if self._deficient:
+        if self.least_pivot <= len(self._J) * self._eps:
             U, w, _ = np.linalg.svd(_with_unit_columns(T[:, :-1], self.column_norms())[0], full_matrices=False)
             c = U[:, w > max(self._J.shape) * self._eps * w[0]].T @ c
         return math.sqrt(c.dot(c))
@@ -107,7 +116,7 @@ class _BoundQR:
         damping[:] = root if scale is None else root * scale
         R = self._geqrf(B, lwork=32 * (d + 1))[0][:d]
         norms = np.hypot(self.column_norms(), damping)
-        if _singular(R, norms, d * self._eps):
+        if _least_pivot(R, norms) <= d * self._eps:
             s = -_least_norm(T[:k, :d], T[:, d], damping, norms)
         else:
             s = -self._trtrs(R[:, :d], R[:, d])[0]
@@ -137,11 +146,11 @@ class _BoundQR:
         A[:, d] = r
         # 32 columns at a time is LAPACK's block; its default workspace would make it work column by column
         norms = self.column_norms()
-        if not math.isfinite(np.add.reduce(norms)) or not math.isfinite(r.dot(r)):
+        if not math.isfinite(norms.dot(norms)) or not math.isfinite(r.dot(r)):
             raise np.linalg.LinAlgError("the Jacobian or the residual is not finite")
         R = self._geqrf(A, lwork=32 * (d + 1), overwrite_a=1)[0]
         T = self._T = R[: min(m, d)] * self._triu
-        self._deficient = m < d or _singular(T, norms, m * self._eps)
+        self.least_pivot = 0.0 if m < d else _least_pivot(T, norms)
         self._r = r
         return T
 
@@ -155,10 +164,14 @@ class _BoundQR:
         return A
 
 
-def _singular(R: Any, norms: Any, tolerance: float) -> bool:
-    """Whether a column of R all but depends on those before it, whatever the units of each."""
-    pairs = zip(R.diagonal().tolist(), norms.tolist(), strict=False)  # numbers of Python, being few
-    return any(abs(pivot) <= tolerance * norm for pivot, norm in pairs)
+def _least_pivot(R: Any, norms: Any) -> float:
+    """The smallest pivot relative to its column: how much a column of R differs from what those before it span."""
+    least = math.inf
+    for pivot, norm in zip(R.diagonal().tolist(), norms.tolist(), strict=False):  # numbers of Python, being few
+        ratio = abs(pivot) / norm if norm else 0.0
+        if ratio < least:
+            least = ratio
+    return least
 
 
 def _with_unit_columns(A: Any, norms: Any) -> tuple[Any, Any]:

@@ -64,12 +64,11 @@ class FlatSpace(Manifold):
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """``Re <X, Y>``, the sum over all entries."""
         k = len(self.point_shape)
-        if k == 1 and type(X) is np.ndarray and type(Y) is np.ndarray and X.ndim == 1 == Y.ndim == p.ndim:
-            if X.dtype.kind != "c":
-                return float(X.dot(Y))
-            return float(np.vdot(X, Y).real)
-        if is_numpy(p, X, Y) and k == 1 == p.ndim == Y.ndim and X.dtype.kind == "f" == Y.dtype.kind:
-            return X @ Y  # a stack with one vector
+        if k == 1 and type(X) is np.ndarray and type(Y) is np.ndarray and p.ndim == 1 == Y.ndim:
+            if X.dtype.kind == "f" == Y.dtype.kind:
+                return float(X.dot(Y)) if X.ndim == 1 else X.dot(Y)  # a stack with one vector
+            if X.ndim == 1:
+                return float(np.vdot(X, Y).real)
         value = frobenius(namespace(X, Y), X, Y, k)
         return scalar(value) if p.ndim == k or getattr(value, "ndim", 0) else _over_batch(value, self._batch(p))
 

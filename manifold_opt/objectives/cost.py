@@ -270,7 +270,7 @@ class _Binding:
         function, _, inplace = calling_convention(self.objective.gradient, "gradient")
         if function is not None:
             arrays = self._arrays(function, "gradient", inplace)
-            return self._converted(lambda p: (None, arrays(p))), (("gradient", 1),), True
+            return self._alone(arrays), (("gradient", 1),), True
         return self._differentiated()
 
     def _arrays(self, function: Any, name: str, inplace: bool = False) -> FreshArrays:
@@ -295,6 +295,18 @@ class _Binding:
             return as_float(pair[0]), arrays.checked(pair[1], p)
 
         return inplace if self.inplace else allocating
+
+    def _alone(self, arrays: Callable[[Any], Any]) -> Callable[[Any], tuple[None, Any, Any]]:
+        """A gradient that brings no cost."""
+        M = self.M
+        if not self.euclidean:
+            return lambda p: (None, arrays(p), None)
+
+        def gradient(p: Any) -> tuple[None, Any, Any]:
+            G = arrays(p)
+            return None, M.riemannian_gradient(p, G), G
+
+        return gradient
 
     def _converted(self, raw: Callable[[Any], tuple[float | None, Any]]) -> Callable[[Any], tuple[Any, Any, Any]]:
         M = self.M

@@ -492,7 +492,7 @@ class _Binding:
             counted,
             given,
             one_loss(self.objective.loss, self.objective.residual_size, self.objective.correction),
-            self.buffers,
+            self.buffers if self.inplace or self.inplace_jacobian else None,
         )
 
     # residuals

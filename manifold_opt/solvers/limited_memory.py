@@ -6,8 +6,9 @@ Schnabel: with the columns of S and Y, the upper triangle R of S'Y, its diagonal
     H g = gamma g + [S Y] K [S'g; Y'g],    K = [ R^-T (D + gamma Y'Y) R^-1   -gamma R^-T ]
                                                [ -gamma R^-1                  0          ].
 
-A direction takes the inner products of g with all s and y, in one call, and one linear combination. R^-1, D and Y'Y are
-kept: a pair adds one column and takes away the first, and isometric transports do not change them.
+A direction takes the inner products of g with all s and y, in one call, K times them in three products with small
+matrices, and one linear combination. R^-1, D and Y'Y are kept: a pair adds one column and takes away the first, and
+isometric transports do not change them.
 
 All vectors lie in one array, pairs on its first axis in the order of time, s and y on its second, so that one call
 transports all of them; where a transport leaves the stored vectors alone (flat spaces, Lie algebras) it costs nothing.
@@ -59,7 +60,6 @@ class LimitedMemory:
         self._W = np.empty((room, 2, *vector_shape), dtype=point.dtype)
         self._Ri, self._YY = np.zeros((room, room)), np.zeros((room, room))
         self._D = np.zeros(room)
-        self._blocks = np.zeros((0, 2, 0, 2))
         self.point = point
         self.skipped = 0
         self.clear()
@@ -72,7 +72,6 @@ class LimitedMemory:
         self._a = self._b = 0
         self._Ri[...] = 0.0
         self.gamma = 1.0
-        self._K: Any = None
         self._stays: bool | None = None
 
     @property
@@ -91,30 +90,21 @@ class LimitedMemory:
             return -g if precondition is None else -precondition(g)
         if precondition is not None:
             return self._preconditioned(M, g, precondition)
-        if self._K is None:
-            self._K = self._compact()
-        W = self.pairs
-        c = self._K @ M.inner(self.point, W, g).reshape(-1)
+        a, b, gamma, W = self._a, self._b, self.gamma, self.pairs
+        products = M.inner(self.point, W, g)
+        Ri = self._Ri[a:b, a:b]
+        u = Ri.dot(products[:, 0])
+        v = self._YY[a:b, a:b].dot(u)
+        v -= products[:, 1]
+        v *= -gamma
+        v -= self._D[a:b] * u
+        c = np.empty_like(products)
+        c[:, 0], c[:, 1] = v.dot(Ri), gamma * u
         if W.dtype is not _DOUBLE:
             c = c.astype(W.real.dtype)
-        X = (c @ W.reshape(len(c), -1)).reshape(g.shape)
-        X -= self.gamma * g
+        X = c.reshape(-1).dot(W.reshape(2 * (b - a), -1)).reshape(g.shape)
+        X -= gamma * g
         return X
-
-    def _compact(self) -> Any:
-        """Minus K, its rows and columns in the order of the pairs in memory."""
-        a, b, gamma = self._a, self._b, self.gamma
-        k = b - a
-        Ri = self._Ri[a:b, a:b]
-        middle = -gamma * self._YY[a:b, a:b]
-        middle.reshape(-1)[:: k + 1] -= self._D[a:b]
-        if len(self._blocks) != k:
-            self._blocks = np.zeros((k, 2, k, 2))
-        K = self._blocks
-        np.matmul(Ri.T @ middle, Ri, out=K[:, 0, :, 0])
-        np.multiply(gamma, Ri, out=K[:, 1, :, 0])
-        K[:, 0, :, 1] = K[:, 1, :, 0].T
-        return K.reshape(2 * k, 2 * k)
 
     def _preconditioned(self, M: Any, g: Any, precondition: Callable[[Any], Any]) -> Any:
         """The two loops: a = R^-1 S'g, r = H0 (g - Y a), minus r and S R^-T (D a - Y'r)."""
@@ -133,7 +123,6 @@ class LimitedMemory:
             self._to_the_front()
         row = self._W[self._b]
         row[0], row[1] = s, g
-        self._K = None
 
     def _to_the_front(self) -> None:
         a, b = self._a, self._b
@@ -196,7 +185,7 @@ class LimitedMemory:
             return
         if b > a:
             self._YY[b, a:b] = self._YY[a:b, b] = products[:-1, 1]
-            np.matmul(Ri[a:b, a:b], products[:-1, 0] * (-1.0 / sy), out=Ri[a:b, b])
+            Ri[a:b, b] = Ri[a:b, a:b].dot(products[:-1, 0]) * (-1.0 / sy)
         self._YY[b, b], self._D[b], Ri[b, b] = yy, sy, 1.0 / sy
         self._b = b + 1
         self.gamma = self.scale * sy / yy

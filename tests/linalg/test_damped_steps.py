@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from manifold_opt.linalg.damped_steps import SingularSteps, SolvedSteps, damped_steps
+from manifold_opt.linalg.damped_steps import SingularSteps, SolvedSteps, TriangularSteps, damped_steps
 from manifold_opt.linalg.solvers import DenseQR, NormalEquations
 
 
@@ -20,7 +20,7 @@ def augmented(J, r, lam, D):
     return -np.linalg.lstsq(A, np.append(r, 0.0 * D), rcond=None)[0]
 
 
-@pytest.mark.parametrize("solver, kind", [(DenseQR(), SingularSteps), (NormalEquations(), SolvedSteps)])
+@pytest.mark.parametrize("solver, kind", [(DenseQR(), TriangularSteps), (NormalEquations(), SolvedSteps)])
 @pytest.mark.parametrize("shape", [(1, 1), (20, 4), (3, 3), (2, 5)], ids=str)
 @pytest.mark.parametrize("factor", [1e-6, 0.1, 0.7])
 def test_a_short_step_has_the_length_asked_for(solver, kind, shape, factor):
@@ -42,6 +42,21 @@ def test_gauss_newton_where_it_is_short_enough(solver):
     s, length, lam = damped_steps(bound(solver, J), r, None).of_length(1e3, 0.1)
     assert lam == 0.0 and length == pytest.approx(np.linalg.norm(s))
     np.testing.assert_allclose(s, -np.linalg.lstsq(J, r, rcond=None)[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-5, 1e-9])
+def test_the_triangle_and_the_singular_values_give_the_same_step_without_damping(gap):
+    rng = np.random.default_rng(3)
+    J, r = rng.standard_normal((12, 4)), rng.standard_normal(12)
+    J[:, 3] = J[:, 2] + gap * J[:, 3]
+    D = np.array([1.0, 1e3, 1e-3, 2.0])
+    steps = damped_steps(bound(DenseQR(), J), r, D)
+    assert (steps.undamped is None) == (gap < 1e-6)
+    s, length, lam = steps.of_length(1e15, 0.1)
+    singular = SingularSteps(steps.R, steps.c, D)
+    t, other, _ = singular.of_length(1e15, 0.1)
+    assert lam == 0.0 and length == pytest.approx(other, rel=1e-13 / gap)
+    np.testing.assert_allclose(s, t, rtol=1e-13 / gap)
 
 
 @pytest.mark.parametrize("solver", [DenseQR(), NormalEquations()], ids=repr)
