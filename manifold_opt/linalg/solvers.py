@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,8 +161,14 @@ class _BoundQR:
         self._geqrf = lapack.sgeqrf if single else lapack.dgeqrf
         self._trtrs = lapack.strtrs if single else lapack.dtrtrs
         self._eps = float(np.finfo(dtype).eps)
-        self._triu = np.triu(np.ones((min(m, d), d + 1), dtype))
+        self._triu = _upper(min(m, d), d + 1, A.dtype)
         return A
+
+
+@lru_cache(maxsize=32)
+def _upper(k: int, n: int, dtype: Any) -> Any:
+    """Ones on and above the diagonal; not to be written to."""
+    return np.triu(np.ones((k, n), dtype))
 
 
 def _least_pivot(R: Any, norms: Any) -> float:

@@ -334,13 +334,19 @@ class _Binding:
             differences = self.backend.gradient(f, self.M)
             return lambda p: (None, differences(p), None), (("gradient", 1), ("cost", costs)), False
         value_and_gradient = self.backend.value_and_gradient(f, self.M)
+        as_cost: Any = self._cost()
+        value, X = value_and_gradient(self.p)
+        self.counts["check"] += check_cost_gradient(as_cost, lambda p: X, self.M, self.p)
+        first = [(self.p.copy(), (value, X, None))]  # what was checked is, as a rule, asked for next
 
         def gradient(p: Any) -> tuple[float, Any, None]:
+            if first:
+                point, known = first.pop()
+                if np.array_equal(p, point):
+                    return known
             value, X = value_and_gradient(p)
             return value, X, None
 
-        as_cost: Any = self._cost()
-        self.counts["check"] += check_cost_gradient(as_cost, lambda p: value_and_gradient(p)[1], self.M, self.p)
         return gradient, (("gradient", 1),), False
 
     def _hessian(self) -> Callable[[CostEvaluation], Callable[[Any], Any]]:

@@ -15,6 +15,7 @@ References
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..core.front import Common, cost_objective, run
@@ -88,6 +89,7 @@ class ConjugateGradientDescentState(LineSearchState):
         return StrongWolfeLinesearch(curvature=0.7)
 
     @classmethod
+    @cache
     def default_stopping(cls) -> Any:
         """1000 iterations or a gradient norm below 1e-8."""
         return StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)

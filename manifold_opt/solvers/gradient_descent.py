@@ -14,6 +14,7 @@ References
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.front import Common, cost_objective, run
@@ -57,6 +58,7 @@ class GradientDescentState(LineSearchState):
         return ArmijoLinesearch()
 
     @classmethod
+    @cache
     def default_stopping(cls) -> Any:
         """1000 iterations or a gradient norm below 1e-8."""
         return StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)

@@ -11,6 +11,7 @@ digits of ill-conditioned fits come from.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -108,6 +109,7 @@ class LeastSquaresState(SolverState):
         self._buffers = residuals, jacobian
 
     @classmethod
+    @cache
     def default_stopping(cls) -> Any:
         """500 iterations or one of the scale-free tests of convergence."""
         return (

@@ -25,6 +25,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..core.front import Common, cost_objective, run
@@ -141,6 +142,7 @@ class QuasiNewtonState(LineSearchState):
         return StrongWolfeLinesearch()
 
     @classmethod
+    @cache
     def default_stopping(cls) -> Any:
         """1000 iterations or a gradient norm below 1e-8."""
         return StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)

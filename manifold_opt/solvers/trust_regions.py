@@ -31,6 +31,7 @@ References
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -150,6 +151,7 @@ class TrustRegionsState(SecondOrderState):
         )
 
     @classmethod
+    @cache
     def default_stopping(cls) -> Any:
         """1000 iterations or a gradient norm below 1e-8."""
         return StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)
