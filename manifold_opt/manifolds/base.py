@@ -124,6 +124,11 @@ class Manifold(ABC):
         return self.point_shape
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """The number c where ``inner(p, X, Y)`` is ``c Re <X, Y>`` of the stored vectors at every p, else None."""
+        return None
+
+    @property
     def injectivity_radius(self) -> float:
         """The global injectivity radius, possibly ``inf`` or 0."""
         raise self._missing("injectivity_radius", "treat it as unknown, or set it in your class")
@@ -656,6 +661,7 @@ _OPERATIONS = frozenset(name for name in vars(Manifold) if not name.startswith("
     "transports",
     "isometric_transports",
     "takes_operators",
+    "frobenius_scale",
     "is_point",
     "is_vector",
 }

@@ -52,6 +52,11 @@ class FlatSpace(Manifold):
         return math.prod(self.point_shape) * (2 if self.field == "complex" else 1)
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """1 where the metric is that of the arrays."""
+        return 1.0 if self.isometric else None
+
+    @property
     def injectivity_radius(self) -> float:
         """Infinite."""
         return math.inf

@@ -117,6 +117,11 @@ class Grassmann(Manifold):
         return self.field == "complex"
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """1."""
+        return 1.0
+
+    @property
     def injectivity_radius(self) -> float:
         """A right angle: pi/2."""
         return 0.5 * math.pi

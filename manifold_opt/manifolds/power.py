@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,16 @@ class PowerManifold(Manifold):
         return self.manifold.isometric
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """As the base manifold."""
+        return self.manifold.frobenius_scale
+
+    @cached_property
+    def _plain(self) -> tuple[float | None, int, int]:
+        """The scale of a plain inner product, and the axes of a point and a vector."""
+        return self.frobenius_scale, len(self.point_shape), len(self.vector_shape)
+
+    @property
     def field(self) -> str:
         """As the base manifold."""
         return self.manifold.field
@@ -136,6 +147,10 @@ class PowerManifold(Manifold):
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """The sum of the inner products of the copies."""
+        if type(X) is np.ndarray and type(Y) is np.ndarray and X.shape == Y.shape:
+            scale, point_axes, axes = self._plain
+            if scale is not None and X.ndim == axes and p.ndim == point_axes:
+                return scale * float(np.vdot(X, Y).real)
         return self._sum(self.manifold.inner(p, X, Y))
 
     @log_derivative

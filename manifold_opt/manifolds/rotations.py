@@ -116,6 +116,11 @@ class Rotations(Manifold):
         return (self.n, self.n)
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """``metric_scale``."""
+        return self.metric_scale
+
+    @property
     def isometric(self) -> bool:
         """Whether the metric is that of the embedding: for ``metric_scale=1``."""
         return self.metric_scale == 1.0

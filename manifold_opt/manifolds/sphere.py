@@ -93,6 +93,11 @@ class Sphere(Manifold):
         return (self.n + 1,)
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """1."""
+        return 1.0
+
+    @property
     def injectivity_radius(self) -> float:
         """Half way around: pi."""
         return math.pi
@@ -144,8 +149,7 @@ class Sphere(Manifold):
             and type(X) is np.ndarray
             and type(t) is float
             and p.ndim == 1 == X.ndim
-            and p.dtype is _DOUBLE
-            and X.dtype is _DOUBLE
+            and p.dtype == X.dtype == _DOUBLE
         ):
             s = math.sqrt(X.dot(X))
             if s * t < 1e300 and s * t > -1e300:  # finite, for math.cos
@@ -156,6 +160,8 @@ class Sphere(Manifold):
                 q += cos * p
                 return np.multiply(q, 1.0 / math.sqrt(q.dot(q)), out=out)
         xp = namespace(p, X, t)
+        if xp is np and type(t) is float and p.shape == X.shape and p.ndim > 1:
+            return written(_exp_of_stack(p, X, t), out)
         tX = X if type(t) is float and t == 1.0 else expanded(t, 1) * X
         cos, sinc = cos_sinc(xp, frobenius(xp, tX, tX, 1))
         return written(_unit(xp, expanded(cos, 1) * p + expanded(sinc, 1) * tX), out)
@@ -224,7 +230,7 @@ class Sphere(Manifold):
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """The reflection ``X - 2 <m, X> m`` in the middle m of p and q: no division that cancels near the antipode."""
         if type(X) is type(p) is type(q) is np.ndarray and p.ndim == 1 == q.ndim:
-            if X.shape == (3,) and X.dtype is _DOUBLE:
+            if X.shape == (3,) and X.dtype == _DOUBLE:
                 Y = _reflected_in_space(p, X, q)
                 if Y is not None:
                     return written(Y, out)
@@ -307,6 +313,9 @@ class Sphere(Manifold):
         """``Z - <p, Z> p``."""
         if type(p) is np.ndarray and type(Z) is np.ndarray and p.ndim == 1 == Z.ndim:
             return Z - p.dot(Z) * p
+        if is_numpy(p, Z) and p.shape == Z.shape:
+            Y = frobenius(np, p, Z, 1)[..., None] * p
+            return np.subtract(Z, Y, out=Y)
         return Z - expanded(frobenius(namespace(p, Z), p, Z, 1), 1) * p
 
     # ---------------- derivatives
@@ -319,6 +328,10 @@ class Sphere(Manifold):
         """``P H - <p, G> X``."""
         if is_numpy(p, G, H, X) and p.ndim == 1 == G.ndim == H.ndim == X.ndim:
             return H - p.dot(H) * p - p.dot(G) * X
+        if is_numpy(p, G, H, X) and p.shape == G.shape == H.shape == X.shape:
+            Y = frobenius(np, p, H, 1)[..., None] * p
+            Y += frobenius(np, p, G, 1)[..., None] * X
+            return np.subtract(H, Y, out=Y)
         return self.project_vector(p, H) - expanded(frobenius(namespace(p, G), p, G, 1), 1) * X
 
     def weingarten(self, p: Array, X: Array, V: Array) -> Array:
@@ -360,6 +373,15 @@ def _real(a: Array, name: str, error: type[ValueError]) -> Array:
     if a.dtype.kind == "c":
         raise error(f"{name} must be real, but its dtype is {a.dtype}; take its real part")
     return a
+
+
+def _exp_of_stack(p: Array, X: Array, t: float) -> Array:
+    """The exponential of many points in as few passes over them as it takes."""
+    cos, sinc = cos_sinc(np, frobenius(np, X, X, 1) * (t * t))
+    q = (t * sinc)[..., None] * X
+    q += cos[..., None] * p
+    q *= (1.0 / np.sqrt(frobenius(np, q, q, 1)))[..., None]
+    return q
 
 
 def _unit_of_three(s: float, X: Array, c: float, p: Array, out: Array | None) -> Array:

@@ -116,6 +116,11 @@ class Stiefel(Manifold):
             raise ValueError("Stiefel(1, 1) is two points, of dimension 0; take more rows, or field='complex'")
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """1 for the Euclidean metric."""
+        return 1.0 if self.isometric else None
+
+    @property
     def isometric(self) -> bool:
         """Whether the metric is that of the embedding."""
         return self.metric == "euclidean"

@@ -98,6 +98,11 @@ class _Group(Manifold):
         return (self.n, self.n)
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """``metric_scale``."""
+        return self.metric_scale
+
+    @property
     def isometric(self) -> bool:
         """Whether the metric is that of the embedding: for ``metric_scale=1``."""
         return self.metric_scale == 1.0

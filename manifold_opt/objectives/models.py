@@ -41,17 +41,19 @@ class ModelEvaluation(Evaluation):
         _gradient_norm: Any
 
     def __init__(
-        self, functions: ModelFunctions, point: Any, counts: Counts, image: Any = None, cost: float | None = None
+        self, functions: ModelFunctions, point: Any, counts: Counts, gradient: Any = None, cost: float | None = None
     ) -> None:
         self.functions, self.point, self.counts = functions, point, counts
-        self._image, self._cost = image, cost
-        self._gradient = self._gradient_norm = None
+        self._gradient, self._cost = gradient, cost
+        self._image = self._gradient_norm = None
 
     @property
     def image(self) -> Any:
         """H X."""
         if self._image is None:
-            self._image = self.apply(self.point)
+            functions = self.functions
+            known = self._gradient is not None and not functions.sigma
+            self._image = self._gradient - functions.slope if known else self.apply(self.point)
         return self._image
 
     @property

@@ -83,5 +83,6 @@ class ExactModelState(ModelSolverState):
         self.negative_curvature = bool(w[0] < -1e-14 * max(abs(float(w[0])), abs(float(w[-1]))))
         cost = float(c @ x + 0.5 * (w * x) @ x + sigma / 3.0 * self.model_norm**3)
         X, HX = M.get_vector(p, V @ x), M.get_vector(p, V @ (w * x))
-        self.evaluation = ModelEvaluation(functions, X, self.evaluation.counts, HX, cost)
+        self.evaluation = ModelEvaluation(functions, X, self.evaluation.counts, cost=cost)
+        self.evaluation._image = HX
         self.fail(Status.CONVERGED, "The model is minimized exactly.")

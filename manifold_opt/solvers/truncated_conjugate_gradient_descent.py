@@ -136,7 +136,7 @@ class TruncatedConjugateGradientState(ModelSolverState):
             XX = M.inner(X, X, X)
         else:
             self._precondition, XX = self.model.preconditioner, 0.0
-            e._image, e._cost = X, 0.0
+            e._cost = 0.0
             e._gradient, e._gradient_norm = e.functions.slope, self.model.evaluation.gradient_norm
         self.first_residual_norm = self.residual_norm = norm = e.gradient_norm
         self.residual_floor = 0.0
@@ -145,7 +145,7 @@ class TruncatedConjugateGradientState(ModelSolverState):
             # solution all steps are noise; reduced by sqrt(eps) it is small enough.
             self.first_residual_norm = self.model.evaluation.gradient_norm
             self.residual_floor = math.sqrt(np.finfo(X.dtype).eps) * norm
-        self._r = r = e.gradient
+        r = e.gradient
         if self._precondition is None:
             self._d, self._rz = -r, norm * norm
         else:
@@ -185,15 +185,14 @@ class TruncatedConjugateGradientState(ModelSolverState):
         if new_XX >= self.trust_region_radius * self.trust_region_radius:
             self._to_boundary(segment)
             return
-        new = ModelEvaluation(
-            e.functions, e.point + alpha * d, e.counts, e.image + alpha * Hd, e.cost - 0.5 * alpha * rz
-        )
-        if not new.cost < e.cost:
+        cost = e.cost - 0.5 * alpha * rz
+        if not cost < e.cost:
             self.model_increased = True
             return
-        r = self._r + alpha * Hd
+        r = e.gradient + alpha * Hd
         P = self._precondition
-        self.evaluation, self._r, self._XX = new, r, new_XX
+        self.evaluation = ModelEvaluation(e.functions, e.point + alpha * d, e.counts, r, cost)
+        self._XX = new_XX
         self.model_norm = math.sqrt(new_XX)
         rr = inner(p, r, r)
         self.residual_norm = math.sqrt(rr) if rr > 0.0 else 0.0
@@ -205,7 +204,7 @@ class TruncatedConjugateGradientState(ModelSolverState):
         beta = self._rz / rz
         self._d = beta * d - z
         # z is orthogonal to all of X but its start
-        self._Xd = beta * (Xd + alpha * dd) - (inner(p, new.point, z) if self._started_off_zero else 0.0)
+        self._Xd = beta * (Xd + alpha * dd) - (inner(p, self.evaluation.point, z) if self._started_off_zero else 0.0)
         self._dd = self._rz + beta * beta * dd
 
     def _to_boundary(self, s: _Segment) -> None:
@@ -219,7 +218,8 @@ class TruncatedConjugateGradientState(ModelSolverState):
             self.fail(Status.DIVERGED, "the curvature is not positive and the radius is infinite: no minimizer.")
             return
         cost = e.cost + t * (s.slope + 0.5 * t * s.curvature)
-        self.evaluation = ModelEvaluation(e.functions, e.point + t * s.d, self.evaluations, e.image + t * s.Hd, cost)
+        r = e.gradient + t * s.Hd
+        self.evaluation = ModelEvaluation(e.functions, e.point + t * s.d, self.evaluations, r, cost)
         self.boundary_reached, self.negative_curvature = True, s.curvature <= 0.0
         self.model_norm = radius
 

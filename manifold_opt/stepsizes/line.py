@@ -28,7 +28,7 @@ from .initial_guesses import carried, initial_guess
 # DESIGN: that many non-finite trials in a row are the function's fault.
 MAX_NONFINITE = 30
 # Steps within rounding that bring no smaller gradient, before rounding is blamed.
-MAX_FLAT = 10
+MAX_FLAT = 30
 
 # A search that ends within rounding has failed for another reason if a trial promised this multiple of it.
 BEYOND_ROUNDING = 1e6

@@ -393,6 +393,10 @@ def check_embedding(M: Manifold, rng: Any = 0) -> None:
         s.X,
         1e-11,
     )
+    if M.frobenius_scale is not None:
+        axes = tuple(range(-len(M.vector_shape), 0))
+        plain = M.frobenius_scale * np.sum(np.real(np.conj(s.X) * s.Y), axis=axes)
+        close(f"{M!r}.frobenius_scale tells the inner product", plain, M.inner(s.p, s.X, s.Y), 1e-13)
 
 
 def check_radii(M: Manifold, rng: Any = 0) -> None:
