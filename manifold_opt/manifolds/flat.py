@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from manifold_opt.linalg.namespace import Array, is_numpy, namespace
+from manifold_opt.linalg.namespace import Array, namespace
 from manifold_opt.manifolds.arrays import cleared, expanded, frobenius, repeated, scalar, written
 from manifold_opt.manifolds.base import Manifold, safe_sqrt_of
 from manifold_opt.manifolds.distance_rules import log_derivative
