@@ -308,17 +308,7 @@ def completion() -> Case:
             p = M.join(u, np.diag(s), vt.T)
         return M.norm(p, M.riemannian_gradient(p, g(p)))
 
-    ours = first_order(M, f, g, start) | {
-        "trust_regions": lambda: trust_regions(
-            M,
-            f,
-            start,
-            gradient=g,
-            hessian=lambda p, X: matrix(X.entries(I, J)),
-            objective_type="euclidean",
-            tolerance=TOLERANCE,
-        )
-    }
+    ours = smooth(M, f, g, start, lambda p, X: matrix(X.entries(I, J)))
     solvers = pymanopt_solvers(make, [U, s, Vt])
     solvers.pop("TrustRegions", None)  # refuses: no Hessian on this manifold
     return Case("matrix completion, FixedRank(500, 500, 5)", ours, solvers, norm)
