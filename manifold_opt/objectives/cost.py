@@ -16,7 +16,7 @@ import numpy as np
 
 from .base import OBJECTIVE_TYPES, Objective, check_choice
 from .evaluation import Counts, Evaluation
-from .user_functions import FreshArrays, as_float, calling_convention
+from .user_functions import FreshArrays, as_float, calling_convention, handing_out
 
 
 class CostEvaluation(Evaluation):
@@ -334,20 +334,15 @@ class _Binding:
             differences = self.backend.gradient(f, self.M)
             return lambda p: (None, differences(p), None), (("gradient", 1), ("cost", costs)), False
         value_and_gradient = self.backend.value_and_gradient(f, self.M)
-        as_cost: Any = self._cost()
-        value, X = value_and_gradient(self.p)
-        self.counts["check"] += check_cost_gradient(as_cost, lambda p: X, self.M, self.p)
-        first = [(self.p.copy(), (value, X, None))]  # what was checked is, as a rule, asked for next
 
         def gradient(p: Any) -> tuple[float, Any, None]:
-            if first:
-                point, known = first.pop()
-                if np.array_equal(p, point):
-                    return known
             value, X = value_and_gradient(p)
             return value, X, None
 
-        return gradient, (("gradient", 1),), False
+        as_cost: Any = self._cost()
+        first = gradient(self.p)
+        self.counts["check"] += check_cost_gradient(as_cost, first[1], self.M, self.p)
+        return handing_out(gradient, self.p, first), (("gradient", 1),), False
 
     def _hessian(self) -> Callable[[CostEvaluation], Callable[[Any], Any]]:
         function, _, inplace = calling_convention(self.objective.hessian, "hessian")

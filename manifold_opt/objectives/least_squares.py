@@ -21,7 +21,7 @@ from .base import Objective, check_choice
 from .corrections import CORRECTIONS, Groups, Robust, one_loss
 from .evaluation import Counts, Evaluation
 from .losses import LinearLoss, as_loss
-from .user_functions import FreshArrays, calling_convention, check_written, unwritten
+from .user_functions import FreshArrays, calling_convention, check_written, handing_out, unwritten
 
 _PLAIN = Robust((Groups(None, 1, LinearLoss()),))
 
@@ -660,7 +660,9 @@ class _Binding:
         jacobian = backend.jacobian(f, self.M)
         costs = backend.cost_per_gradient(self.M)
         if costs == 0:
-            self.counts["check"] += check_residual_jacobian(residual or f, lambda p: jacobian(p)[1], self.M, self.p)
+            first = jacobian(self.p)
+            self.counts["check"] += check_residual_jacobian(residual or f, first[1], self.M, self.p)
+            jacobian = handing_out(jacobian, self.p, first)
         # differences call the residual at p too
         counted = (("jacobian", 1), ("residual", costs + 1)) if costs else (("jacobian", 1),)
         return jacobian, counted, False

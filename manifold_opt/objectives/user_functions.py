@@ -245,3 +245,17 @@ def _describe(value: Any) -> str:
     shape = getattr(value, "shape", None)
     kind = type(value).__name__
     return f"{kind} of shape {tuple(shape)}" if shape is not None else f"{kind}: {value!r}"[:80]
+
+
+def handing_out(function: Callable[[Any], Any], p: Any, value: Any) -> Callable[[Any], Any]:
+    """``function``, known to have this value at p, which it gives back once instead of computing it again."""
+    kept = [(p.copy(), value)]
+
+    def handed(q: Any) -> Any:
+        if kept:
+            at, known = kept.pop()
+            if q.shape == at.shape and (q == at).all():
+                return known
+        return function(q)
+
+    return handed
