@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, namespace, transpose
-from manifold_opt.linalg.rules import differentiable
+from manifold_opt.linalg.rules import differentiable, pulled
 from manifold_opt.linalg.small import solve
 from manifold_opt.linalg.symmetric import (
     SPECTRAL,
@@ -29,7 +29,10 @@ __all__ = [
     "frame_qf",
     "general_sylvester",
     "hermitian",
+    "hermitian_exp",
     "hermitian_inverse_sqrt",
+    "hermitian_log1p",
+    "hermitian_sqrt",
     "matrix_exp",
     "orthonormalize_frame",
     "solve_batch",
@@ -61,18 +64,6 @@ def orthonormalize_frame(A: Array) -> Array:
     """
     xp = namespace(A)
     return A + 0.5 * (A @ (xp.eye(A.shape[-1], dtype=A.dtype) - adjoint(A) @ A))
-
-
-def _pulled(rule: Callable[..., Array]) -> Callable[..., Array]:
-    """A reverse rule from an adjoint: autograd and JAX carry conjugate cotangents, PyTorch plain ones."""
-
-    def vjp(G: Array, value: Array, *arrays: Array, **keywords: Any) -> Array:
-        xp = namespace(G, value, *arrays)
-        if xp.__name__.endswith("torch_namespace") or "complex" not in str(value.dtype):
-            return rule(G, value, *arrays, **keywords)
-        return xp.conj(rule(xp.conj(G), value, *arrays, **keywords))
-
-    return vjp
 
 
 # ------------------------------------------------------------------------------------------------------------
@@ -117,6 +108,21 @@ _function = differentiable(
 def hermitian_inverse_sqrt(A: Array) -> Array:
     """Inverse matrix square root of the Hermitian part of A, which must be positive definite."""
     return _function(hermitian(A), name="rsqrt")
+
+
+def hermitian_exp(A: Array) -> Array:
+    """Matrix exponential of the Hermitian part of A."""
+    return _function(hermitian(A), name="exp")
+
+
+def hermitian_log1p(A: Array) -> Array:
+    """Matrix logarithm of I + A for the Hermitian part of A, accurate relative to itself for small A."""
+    return _function(hermitian(A), name="log1p")
+
+
+def hermitian_sqrt(A: Array) -> Array:
+    """Matrix square root of the Hermitian part of A, which must be positive definite."""
+    return _function(hermitian(A), name="sqrt")
 
 
 def unitary_exp(A: Array) -> Array:
@@ -201,7 +207,7 @@ def _polar_tangent(E: Array, Q: Array, A: Array) -> Array:
 
 _polar = differentiable(
     # the map is self-adjoint: M = Q^H G enters where W = Q^H E does
-    vjps=(_pulled(_polar_tangent),),
+    vjps=(pulled(_polar_tangent),),
     jvps=(_polar_tangent,),
 )(_polar_forward)
 
@@ -257,7 +263,7 @@ def _qf_jvp(E: Array, Q: Array, A: Array) -> Array:
     return Q @ (frame_turn(W) - W) + F
 
 
-_qf = differentiable(vjps=(_pulled(_qf_vjp),), jvps=(_qf_jvp,))(_qf_forward)
+_qf = differentiable(vjps=(pulled(_qf_vjp),), jvps=(_qf_jvp,))(_qf_forward)
 
 
 def frame_qf(A: Array) -> Array:

@@ -87,7 +87,9 @@ def transpose(A: Array) -> Array:
 
 
 def adjoint(A: Array) -> Array:
-    """Conjugate transpose over the last two axes."""
+    """Conjugate transpose over the last two axes; of a real NumPy array a view."""
+    if type(A) is np.ndarray and A.dtype.kind != "c":
+        return A.swapaxes(-1, -2)
     return namespace(A).conj(A.swapaxes(-1, -2))
 
 

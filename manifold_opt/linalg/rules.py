@@ -53,6 +53,19 @@ def differentiable(vjps: tuple[Function, ...], jvps: tuple[Function, ...]) -> Ca
     return decorate
 
 
+def pulled(rule: Function) -> Function:
+    """A reverse rule from an adjoint: autograd and JAX carry conjugate cotangents, PyTorch plain ones."""
+
+    def vjp(G: Array, value: Array, *arrays: Array, **keywords: Any) -> Array:
+        xp = namespace(G, value, *arrays)
+        like = G if value is None else value  # a transposition of JAX knows no value
+        if xp.__name__.endswith("torch_namespace") or "complex" not in str(like.dtype):
+            return rule(G, value, *arrays, **keywords)
+        return xp.conj(rule(xp.conj(G), value, *arrays, **keywords))
+
+    return vjp
+
+
 def _bridge_autograd(forward: Function, vjps: Any, jvps: Any) -> Function:
     from autograd.extend import defjvp, defvjp, primitive
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from manifold_opt.linalg import lapack
 from manifold_opt.linalg.namespace import Array, namespace, transpose
-from manifold_opt.linalg.rules import differentiable
+from manifold_opt.linalg.namespace import adjoint as conjugate
+from manifold_opt.linalg.rules import differentiable, pulled
 from manifold_opt.linalg.symmetric import sym
 
 _DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
@@ -48,17 +49,18 @@ def _half_lower(A: Array) -> Array:
 
 
 def _cholesky_vjp(G: Array, L: Array, A: Array) -> Array:
-    """Reverse of dL = L Phi(L^-1 dA L^-T), Phi the lower triangle with half its diagonal.
+    """Reverse of dL = L Phi(L^-1 dA L^-H), Phi the lower triangle with half its diagonal.
 
     I. Murray, Differentiation of the Cholesky decomposition, arXiv:1602.07527, 2016.
     """
-    P = _half_lower(transpose(L) @ G)
-    return sym(solve_triangular(L, transpose(solve_triangular(L, transpose(P), adjoint=True)), adjoint=True))
+    P = _half_lower(conjugate(L) @ G)
+    S = solve_triangular(L, conjugate(solve_triangular(L, conjugate(P), adjoint=True)), adjoint=True)
+    return 0.5 * (S + conjugate(S))
 
 
 def _cholesky_jvp(E: Array, L: Array, A: Array) -> Array:
-    half = solve_triangular(L, sym(E))
-    return L @ _half_lower(solve_triangular(L, transpose(half)))
+    half = solve_triangular(L, 0.5 * (E + conjugate(E)))
+    return L @ _half_lower(solve_triangular(L, conjugate(half)))
 
 
 def _cholesky_forward(A: Array) -> Array:
@@ -72,26 +74,26 @@ def _cholesky_forward(A: Array) -> Array:
     return namespace(A).linalg.cholesky(A)
 
 
-_cholesky = differentiable(vjps=(_cholesky_vjp,), jvps=(_cholesky_jvp,))(_cholesky_forward)
+_cholesky = differentiable(vjps=(pulled(_cholesky_vjp),), jvps=(_cholesky_jvp,))(_cholesky_forward)
 
 
 def cholesky(A: Array) -> Array:
-    """Lower Cholesky factor of symmetric positive definite matrices.
+    """Lower Cholesky factor of symmetric or Hermitian positive definite matrices.
 
     Raises
     ------
     numpy.linalg.LinAlgError
         A ValueError; when a matrix is not positive definite (NumPy arrays only).
     """
-    return _cholesky_forward(A) if type(A) is np.ndarray else _cholesky(sym(A))
+    return _cholesky_forward(A) if type(A) is np.ndarray else _cholesky(0.5 * (A + conjugate(A)))
 
 
 def _triangular_forward(L: Array, B: Array, *, adjoint: bool) -> Array:
     if type(L) is not np.ndarray or type(B) is not np.ndarray:
-        return _solve(transpose(L) if adjoint else L, B)
+        return _solve(conjugate(L) if adjoint else L, B)
     if L.ndim == 2 and B.ndim == 2 and L.dtype is _DOUBLE and B.dtype is _DOUBLE:
         return lapack.dtrtrs(L, B, lower=1, trans=int(adjoint))[0]
-    return _substitute(transpose(L) if adjoint else L, B, upper=adjoint)
+    return _substitute(conjugate(L) if adjoint else L, B, upper=adjoint)
 
 
 def _substitute(A: np.ndarray, B: np.ndarray, upper: bool) -> np.ndarray:
@@ -111,25 +113,28 @@ def _substitute(A: np.ndarray, B: np.ndarray, upper: bool) -> np.ndarray:
     return X
 
 
-# X = L^-1 B: the cotangent of B is L^-T G, that of L is -tril(L^-T G X'); transposed for X = L^-T B.
+# X = L^-1 B: the cotangent of B is L^-H G, that of L is -tril(L^-H G X^H); conjugated for X = L^-H B.
 def _triangular_vjp(G: Array, X: Array, L: Array, B: Array, adjoint: bool) -> Array:
     Y = solve_triangular(L, G, adjoint=not adjoint)
-    return -_tril(X @ transpose(Y) if adjoint else Y @ transpose(X), 0)
+    return -_tril(X @ conjugate(Y) if adjoint else Y @ conjugate(X), 0)
 
 
 def _triangular_jvp(E: Array, X: Array, L: Array, B: Array, adjoint: bool) -> Array:
     E = _tril(E, 0)
-    return -solve_triangular(L, (transpose(E) if adjoint else E) @ X, adjoint=adjoint)
+    return -solve_triangular(L, (conjugate(E) if adjoint else E) @ X, adjoint=adjoint)
 
 
 _triangular = differentiable(
-    vjps=(_triangular_vjp, lambda G, X, L, B, adjoint: solve_triangular(L, G, adjoint=not adjoint)),
+    vjps=(
+        pulled(_triangular_vjp),
+        pulled(lambda G, X, L, B, adjoint: solve_triangular(L, G, adjoint=not adjoint)),
+    ),
     jvps=(_triangular_jvp, lambda E, X, L, B, adjoint: solve_triangular(L, E, adjoint=adjoint)),
 )(_triangular_forward)
 
 
 def solve_triangular(L: Array, B: Array, adjoint: bool = False) -> Array:
-    """Solve L X = B, or L' X = B with ``adjoint=True``, for lower triangular L; L and B have the same batch axes."""
+    """Solve L X = B, or L^H X = B with ``adjoint=True``, for lower triangular L; L and B have the same batch axes."""
     if type(L) is np.ndarray and type(B) is np.ndarray:
         return _triangular_forward(L, B, adjoint=adjoint)
     return _triangular(L, B, adjoint=adjoint)
