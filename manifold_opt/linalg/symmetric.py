@@ -233,6 +233,16 @@ _function = differentiable(
 )(_function_forward)
 
 
+def symmetric_derivative(A: Array, E: Array, *, name: str) -> Array:
+    """The derivative of a function of symmetric matrices (a name in ``SPECTRAL``) at A along E, symmetric both."""
+    return _function_derivative(A, E, name=name)
+
+
+def symmetric_second_derivative(A: Array, E: Array, H: Array, *, name: str) -> Array:
+    """The second derivative of a function of symmetric matrices at A along E and H."""
+    return _function_second(A, E, H, name=name)
+
+
 def symmetric_exp(A: Array) -> Array:
     """Matrix exponential of the symmetric part of A, batched over leading axes."""
     return _function(sym(A), name="exp")

@@ -11,12 +11,12 @@ import numpy as np
 
 from manifold_opt.linalg import lapack
 from manifold_opt.linalg.frames import hermitian, hermitian_exp, hermitian_log1p, hermitian_sqrt
-from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, is_numpy, namespace
+from manifold_opt.linalg.namespace import Array, adjoint, is_numpy, namespace
 from manifold_opt.linalg.small import cholesky, solve_triangular
 from manifold_opt.manifolds.arrays import expanded, frobenius, scalar, written
-from manifold_opt.manifolds.base import real_dtype, safe_sqrt_of
+from manifold_opt.manifolds.base import safe_sqrt_of
 from manifold_opt.manifolds.distance_rules import log_derivative
-from manifold_opt.manifolds.positive_definite import PositiveDefinite, gram
+from manifold_opt.manifolds.positive_definite import PositiveDefinite, gram, solved, whitened
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 
 __all__ = ["AffineInvariant", "HermitianPositiveDefinite"]
@@ -81,21 +81,13 @@ class AffineInvariantGeometry(PositiveDefinite):
         """Infinite; for the Taylor retraction log 2, as its inverse needs eigenvalues of ``p^-1 q`` above 1/2."""
         return math.log(2.0) if retraction == "taylor" else math.inf
 
-    def coincidence_tolerance(self, p: Array, q: Array) -> Any:
-        """8 eps times a bound of the condition of p, ``|p| |p^-1|`` in Frobenius norms."""
-        xp = namespace(p)
-        L = cholesky(p)
-        inverse = solve_triangular(L, xp.eye(self.n, dtype=p.dtype) + xp.zeros_like(L))
-        size = xp.sqrt(frobenius(xp, p, p, 2)) * frobenius(xp, inverse, inverse, 2)
-        return 8.0 * float(np.finfo(real_dtype(p)).eps) * size
-
     # ---------------- metric
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """``tr(p^-1 X p^-1 Y)`` as the product of ``L^-1 X L^-H`` and ``L^-1 Y L^-H``."""
         L = cholesky(p)
-        A = _whitened(L, X)
-        B = A if Y is X else _whitened(L, Y)
+        A = whitened(L, X)
+        B = A if Y is X else whitened(L, Y)
         if type(A) is np.ndarray and type(B) is np.ndarray and A.ndim == 2 == B.ndim:
             return float(np.vdot(A, B).real)
         return scalar(frobenius(namespace(A, B), A, B, 2))
@@ -108,7 +100,7 @@ class AffineInvariantGeometry(PositiveDefinite):
             if logarithms.ndim == 1:
                 return math.sqrt(logarithms.dot(logarithms))
             return scalar(np.sqrt(np.einsum("...i,...i->...", logarithms, logarithms)))
-        S = hermitian_log1p(_whitened(cholesky(p), q - p))
+        S = hermitian_log1p(whitened(cholesky(p), q - p))
         return safe_sqrt_of(frobenius(namespace(S), S, S, 2))
 
     # ---------------- geodesics
@@ -123,7 +115,7 @@ class AffineInvariantGeometry(PositiveDefinite):
             q = gram(A * (root if root.ndim == 1 else root[..., None, :]))
             return q if out is None else written(q, out)
         L = cholesky(p)
-        A = L @ hermitian_exp(_whitened(L, expanded(0.5 * t, 2) * X))
+        A = L @ hermitian_exp(whitened(L, expanded(0.5 * t, 2) * X))
         return written(hermitian(A @ adjoint(A)), out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
@@ -133,7 +125,7 @@ class AffineInvariantGeometry(PositiveDefinite):
             X = _congruence(_product(L, V), logarithms)
             return X if out is None else written(X, out)
         L = cholesky(p)
-        return written(hermitian(L @ hermitian_log1p(_whitened(L, q - p)) @ adjoint(L)), out)
+        return written(hermitian(L @ hermitian_log1p(whitened(L, q - p)) @ adjoint(L)), out)
 
     # ---------------- retractions
 
@@ -154,7 +146,7 @@ class AffineInvariantGeometry(PositiveDefinite):
         computing the matrix geometric mean, ETNA 39, 2012.
         """
         tX = expanded(t, 2) * X
-        W = _solved(cholesky(p), tX)
+        W = solved(cholesky(p), tX)
         return written(hermitian(p + tX + 0.5 * (adjoint(W) @ W)), out)
 
     def _inverse_retract_taylor(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
@@ -169,7 +161,7 @@ class AffineInvariantGeometry(PositiveDefinite):
             return written(_congruence(_product(L, V), 2.0 * w / (1.0 + np.sqrt(1.0 + 2.0 * w))), out)
         L = cholesky(p)
         eye = namespace(L).eye(self.n, dtype=L.dtype)
-        return written(hermitian(L @ (hermitian_sqrt(eye + 2.0 * _whitened(L, q - p)) - eye) @ adjoint(L)), out)
+        return written(hermitian(L @ (hermitian_sqrt(eye + 2.0 * whitened(L, q - p)) - eye) @ adjoint(L)), out)
 
     # ---------------- transports
 
@@ -179,8 +171,8 @@ class AffineInvariantGeometry(PositiveDefinite):
             L, logarithms, V = _log_spectrum(p, q)
             return written(_carried(L, X, V, np.exp(0.5 * logarithms)), out)
         L = cholesky(p)
-        R = L @ hermitian_sqrt(_whitened(L, q))
-        return written(hermitian(R @ _whitened(L, X) @ adjoint(R)), out)
+        R = L @ hermitian_sqrt(whitened(L, q))
+        return written(hermitian(R @ whitened(L, X) @ adjoint(R)), out)
 
     def parallel_transport_direction(
         self, p: Array, X: Array, d: Array, *, out: Array | None = None
@@ -190,8 +182,8 @@ class AffineInvariantGeometry(PositiveDefinite):
             L, w, V = _spectrum(p, d)
             return written(_carried(L, X, V, np.exp(0.5 * w)), out)
         L = cholesky(p)
-        R = L @ hermitian_exp(0.5 * _whitened(L, d))
-        return written(hermitian(R @ _whitened(L, X) @ adjoint(R)), out)
+        R = L @ hermitian_exp(0.5 * whitened(L, d))
+        return written(hermitian(R @ whitened(L, X) @ adjoint(R)), out)
 
     # ---------------- coordinates
 
@@ -199,7 +191,7 @@ class AffineInvariantGeometry(PositiveDefinite):
         """Diagonal and sqrt(2) times lower triangle of ``L^-1 X L^-H``: O(n^3)."""
         if basis is not None:
             return super().get_coordinates(p, X, basis, out=out)
-        return written(self._coordinates(_whitened(cholesky(p), X)), out)
+        return written(self._coordinates(whitened(cholesky(p), X)), out)
 
     def get_vector(self, p: Array, c: Array, basis: Any = None, *, out: Array | None = None) -> Array:
         """``L S L^H`` for the symmetric matrix S with these coordinates."""
@@ -221,7 +213,7 @@ class AffineInvariantGeometry(PositiveDefinite):
     def euclidean_representer(self, p: Array, X: Array) -> Array:
         """``p^-1 X p^-1``."""
         L = cholesky(p)
-        S = _solved(L, adjoint(_solved(L, _whitened(L, X), adjoint=True)), adjoint=True)
+        S = solved(L, adjoint(solved(L, whitened(L, X), adjoint=True)), adjoint=True)
         return hermitian(S)
 
 
@@ -261,24 +253,6 @@ class HermitianPositiveDefinite(AffineInvariantGeometry):
     field = "complex"
 
 
-def _single(p: Array, X: Array) -> bool:
-    """Whether one float64 matrix goes straight to LAPACK."""
-    return p.ndim == 2 and X.ndim == 2 and p.dtype is _DOUBLE and X.dtype is _DOUBLE
-
-
-def _solved(L: Array, X: Array, adjoint: bool = False) -> Array:
-    if namespace(L, X) is not np:
-        L, X = broadcast_batch(2, L, X)
-    return solve_triangular(L, X, adjoint=adjoint)
-
-
-def _whitened(L: Array, X: Array) -> Array:
-    """``L^-1 X L^-H``."""
-    if type(L) is np.ndarray and type(X) is np.ndarray and _single(L, X):
-        return lapack.dtrtrs(L, lapack.dtrtrs(L, X, lower=1)[0].T, lower=1)[0]
-    return _solved(L, adjoint(_solved(L, X)))
-
-
 def _spectrum(p: np.ndarray, X: np.ndarray, vectors: bool = True) -> tuple[Any, Any, Any]:
     """The Cholesky factor L of p, and eigenvalues and eigenvectors of ``L^-1 X L^-H``."""
     if p.ndim == 2 == X.ndim and p.dtype is _DOUBLE and X.dtype is _DOUBLE:
@@ -294,7 +268,7 @@ def _spectrum(p: np.ndarray, X: np.ndarray, vectors: bool = True) -> tuple[Any, 
         if info == 0:
             return L, w, V
     L = cholesky(p)
-    S = _whitened(L, X)
+    S = whitened(L, X)
     return (L, *np.linalg.eigh(S)) if vectors else (L, np.linalg.eigvalsh(S), None)
 
 
@@ -350,4 +324,4 @@ def _congruence(B: np.ndarray, w: np.ndarray) -> np.ndarray:
 def _carried(L: np.ndarray, X: np.ndarray, V: np.ndarray, root: np.ndarray) -> np.ndarray:
     """``A (V^H L^-1 X L^-H V) A^H`` for ``A = L V diag(root)``."""
     A = (L @ V) * root[..., None, :]
-    return hermitian(A @ (adjoint(V) @ _whitened(L, X) @ V) @ adjoint(A))
+    return hermitian(A @ (adjoint(V) @ whitened(L, X) @ V) @ adjoint(A))

@@ -7,16 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from manifold_opt.linalg import lapack
 from manifold_opt.linalg.frames import hermitian, hermitian_exp
-from manifold_opt.linalg.namespace import Array, adjoint, namespace
+from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, namespace
+from manifold_opt.linalg.small import cholesky, solve_triangular
 from manifold_opt.linalg.symmetric import smat, svec
-from manifold_opt.manifolds.arrays import cleared, default_atol
+from manifold_opt.manifolds.arrays import cleared, default_atol, frobenius
 from manifold_opt.manifolds.base import Manifold, real_dtype
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.frames import skew_coordinates, skew_from_coordinates
 from manifold_opt.manifolds.parameters import positive_integers
 
-__all__ = ["PositiveDefinite", "check_definite", "check_hermitian", "gram"]
+__all__ = ["PositiveDefinite", "check_definite", "check_hermitian", "gram", "solved", "whitened"]
+
+_DOUBLE = np.dtype(np.float64)
 
 
 class PositiveDefinite(Manifold):
@@ -36,6 +40,14 @@ class PositiveDefinite(Manifold):
     def point_shape(self) -> tuple[int, ...]:
         """Square matrices."""
         return (self.n, self.n)
+
+    def coincidence_tolerance(self, p: Array, q: Array) -> Any:
+        """8 eps times a bound of the condition of p, ``|p| |p^-1|`` in Frobenius norms."""
+        xp = namespace(p)
+        L = cholesky(p)
+        inverse = solve_triangular(L, xp.eye(self.n, dtype=p.dtype) + xp.zeros_like(L))
+        size = xp.sqrt(frobenius(xp, p, p, 2)) * frobenius(xp, inverse, inverse, 2)
+        return 8.0 * float(np.finfo(real_dtype(p)).eps) * size
 
     def project_point(self, z: Array) -> Array:
         """The symmetric part with eigenvalues below sqrt(eps) times the largest raised to that.
@@ -137,3 +149,18 @@ def gram(A: Array) -> Array:
     if type(A) is np.ndarray and A.ndim == 2 and A.dtype.kind != "c":
         return A.dot(A.T)
     return hermitian(A @ adjoint(A))
+
+
+def solved(L: Array, X: Array, adjoint: bool = False) -> Array:
+    """``L^-1 X``, or ``L^-H X``, whatever the batch axes."""
+    if namespace(L, X) is not np:
+        L, X = broadcast_batch(2, L, X)
+    return solve_triangular(L, X, adjoint=adjoint)
+
+
+def whitened(L: Array, X: Array) -> Array:
+    """``L^-1 X L^-H``."""
+    if type(L) is np.ndarray and type(X) is np.ndarray and L.ndim == 2 == X.ndim:
+        if L.dtype is _DOUBLE and X.dtype is _DOUBLE:
+            return lapack.dtrtrs(L, lapack.dtrtrs(L, X, lower=1)[0].T, lower=1)[0]
+    return solved(L, adjoint(solved(L, X)))
