@@ -47,6 +47,7 @@ _NAMES = {
         GeomstatsManifold import_geomstats
         FixedRank
         Similarity
+        HermitianPositiveDefinite
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

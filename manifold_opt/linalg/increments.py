@@ -11,6 +11,7 @@ N. J. Higham, Functions of Matrices, SIAM 2008, section 3.2. R. Bhatia, Matrix A
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -31,10 +32,24 @@ from manifold_opt.linalg.symmetric import SPECTRAL, symmetric_derivative
 __all__ = ["cholesky_increment", "log_difference", "log_slopes", "mixed_difference", "sqrt_increment"]
 
 
+# Up to this size a loop over Python floats is faster than a dozen calls of NumPy.
+_SMALL = 4
+
+
+def _log_slope(x: float, y: float) -> float:
+    if x == y:
+        return 1.0 / x
+    z = (x - y) / (x + y)
+    return (2.0 * math.atanh(z) if -0.5 < z < 0.5 else math.log(x / y)) / (x - y)
+
+
 def log_slopes(a: Array, b: Array) -> Array:
     """The divided differences ``log[a_i, b_j]`` of two vectors of positive numbers."""
     if not is_numpy(a, b):
         return SPECTRAL["log"].first(namespace(a, b), a[..., :, None], b[..., None, :])
+    if a.ndim == 1 == b.ndim and a.size <= _SMALL:
+        other = b.tolist()
+        return np.array([[_log_slope(x, y) for y in other] for x in a.tolist()], dtype=a.dtype)
     la, lb = np.log(a)[..., :, None], np.log(b)[..., None, :]
     a, b = a[..., :, None], b[..., None, :]
     gap = a - b

@@ -1,8 +1,8 @@
 """Functions of the operator ``X -> A X + X A`` for Hermitian A, with their derivatives.
 
-In the basis of the eigenvectors of A = V diag(w) V^H the operator multiplies the entry (i, j) by w_i + w_j, so a function
-f of it multiplies by f(w_i + w_j). The derivative in A follows Daleckii and Krein in the product basis: between (i, j)
-and (k, j) stands the divided difference f[w_i + w_j, w_k + w_j].
+In the basis of the eigenvectors of A = V diag(w) V^H the operator multiplies the entry (i, j) by w_i + w_j, so a
+function f of it multiplies by f(w_i + w_j). The derivative in A follows Daleckii and Krein in the product basis:
+between (i, j) and (k, j) stands the divided difference f[w_i + w_j, w_k + w_j].
 
 References
 ----------

@@ -282,3 +282,12 @@ def eigh(A: Array) -> tuple[Array, Array]:
             if info == 0:
                 return w, V
     return namespace(A).linalg.eigh(A)
+
+
+def svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thin singular value decomposition ``A = U diag(s) Vh`` of NumPy arrays."""
+    if A.ndim == 2 and A.dtype is _DOUBLE:
+        U, s, Vh, info = lapack.dgesdd(A, full_matrices=0)
+        if info == 0:
+            return U, s, Vh
+    return np.linalg.svd(A, full_matrices=False)

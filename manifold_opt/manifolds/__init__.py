@@ -1,5 +1,6 @@
 """Geometry: Riemannian manifolds, one family a file."""
 
+from manifold_opt.manifolds.affine_invariant import HermitianPositiveDefinite
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.doubly_stochastic import DoublyStochastic
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
@@ -43,6 +44,7 @@ __all__ = [
     "Grassmann",
     "HalfSpace",
     "Hermitian",
+    "HermitianPositiveDefinite",
     "Hyperbolic",
     "Hyperrectangle",
     "Manifold",

@@ -11,7 +11,7 @@ import numpy as np
 from manifold_opt.linalg.increments import sqrt_increment
 from manifold_opt.linalg.namespace import Array, broadcast_batch, is_numpy, namespace, transpose
 from manifold_opt.linalg.pair_functions import pair_function
-from manifold_opt.linalg.small import cholesky, eigh, lyapunov
+from manifold_opt.linalg.small import cholesky, eigh, lyapunov, svd
 from manifold_opt.linalg.symmetric import smat, svec, sym
 from manifold_opt.manifolds.arrays import expanded, frobenius, scalar, written
 from manifold_opt.manifolds.base import safe_sqrt_of
@@ -120,8 +120,8 @@ class BuresWasserstein(SymmetricPositiveDefinite):
         if is_numpy(p, X):
             w, V = _spectrum(p)
             S = expanded(t, 2) * (_rotated(V, X) / _sums(w))
-            root = np.sqrt(w)[..., None, :]
-            return written(gram(V @ (S * root) + V * root), out)
+            np.einsum("...ii->...i", S)[...] += 1.0
+            return written(gram(V @ (S * np.sqrt(w)[..., None, :])), out)
         S = lyapunov(*broadcast_batch(2, p, expanded(t, 2) * X))
         return written(sym(p + expanded(t, 2) * X + S @ p @ S), out)
 
@@ -205,6 +205,8 @@ def _sums(w: np.ndarray) -> np.ndarray:
 
 
 def _rotated(V: np.ndarray, X: np.ndarray) -> np.ndarray:
+    if V.ndim == 2 == X.ndim:
+        return V.T.dot(X).dot(V)
     return transpose(V) @ X @ V
 
 
@@ -225,7 +227,7 @@ def _transported(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, ...]:
     w, V = _spectrum(p)
     s = np.sqrt(w)
     B = V * s[..., None, :]
-    _, r, R = np.linalg.svd(transpose(cholesky(q)) @ B)
+    _, r, R = svd(transpose(cholesky(q)) @ B)
     F = transpose(B) @ (q - p) @ B
     return w, s, V, sym(((F @ transpose(R)) / (w[..., :, None] + r[..., None, :])) @ R)
 

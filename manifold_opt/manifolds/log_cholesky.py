@@ -44,8 +44,17 @@ class LogCholesky(FlatChart, SymmetricPositiveDefinite):
         return _Factor(p, L, L * mask(L, "diagonal") + mask(L, "others"))
 
     def _difference(self, f: _Factor, q: Array) -> Array:
-        N = cholesky_increment(whitened(f.L, q - f.p))
-        return (f.L @ N) * mask(N, "strict") + namespace(N).log1p(N * mask(N, "diagonal"))
+        """By the increment of the Cholesky factor, on arrays only where it is small."""
+        W = whitened(f.L, q - f.p)
+        if type(W) is not np.ndarray:
+            return _from_increment(f.L, cholesky_increment(W))
+        far = np.abs(W).max(axis=(-2, -1), keepdims=True) > 0.5
+        if not far.any():
+            return _from_increment(f.L, cholesky_increment(W))
+        K = cholesky(q)
+        middle = mask(K, "diagonal")
+        c = (K - f.L) * mask(K, "strict") + np.log(K * middle / f.D + (1 - middle)) * middle
+        return c if far.all() else np.where(far, c, _from_increment(f.L, cholesky_increment(np.where(far, 0 * W, W))))
 
     def _moved(self, f: _Factor, c: Array) -> Array:
         middle = mask(f.L, "diagonal")
@@ -86,6 +95,11 @@ class LogCholesky(FlatChart, SymmetricPositiveDefinite):
         return xp.concatenate([c, zero], axis=-1)[..., _vector_places(self.n)]
 
 
+def _from_increment(L: Array, N: Array) -> Array:
+    """The difference in the chart of ``L (I + N)`` and L."""
+    return (L @ N) * mask(N, "strict") + namespace(N).log1p(N * mask(N, "diagonal"))
+
+
 # ---------------- triangles
 
 
@@ -99,7 +113,6 @@ def _mask(n: int, kind: str, dtype: str) -> np.ndarray:
         "diagonal": lower - strict,
         "others": 1.0 - lower + strict,
     }[kind].astype(dtype)
-    mask.flags.writeable = False
     return mask
 
 

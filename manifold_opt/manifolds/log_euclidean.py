@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from manifold_opt.linalg.increments import log_difference, log_slopes, mixed_difference
-from manifold_opt.linalg.namespace import Array, broadcast_batch, transpose
+from manifold_opt.linalg.namespace import Array, broadcast_batch, is_numpy, namespace, transpose
 from manifold_opt.linalg.small import eigh
 from manifold_opt.linalg.symmetric import (
     SPECTRAL,
@@ -21,6 +22,9 @@ from manifold_opt.linalg.symmetric import (
     symmetric_second_derivative,
     triples,
 )
+from manifold_opt.manifolds.arrays import expanded, frobenius, written
+from manifold_opt.manifolds.base import safe_sqrt_of
+from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.flat_chart import FlatChart
 from manifold_opt.manifolds.positive_definite import gram
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
@@ -50,6 +54,45 @@ class LogEuclidean(FlatChart, SymmetricPositiveDefinite):
     V. Arsigny, P. Fillard, X. Pennec, N. Ayache, Geometric means in a novel vector space structure on symmetric
     positive-definite matrices, SIAM J. Matrix Anal. Appl. 29, 2007.
     """
+
+    # On arrays products, distances and geodesics stay in the basis of the eigenvectors of p.
+
+    def inner(self, p: Array, X: Array, Y: Array) -> Any:
+        """``<Dlog_p X, Dlog_p Y>``."""
+        if not is_numpy(p, X, Y):
+            return super().inner(p, X, Y)
+        f = self._factor(p)
+        A = f.slopes * (transpose(f.V) @ X @ f.V)
+        B = A if Y is X else f.slopes * (transpose(f.V) @ Y @ f.V)
+        return float(np.vdot(A, B)) if A.ndim == 2 == B.ndim else frobenius(np, A, B, 2)
+
+    @log_derivative
+    def distance(self, p: Array, q: Array) -> Any:
+        """``|log q - log p|``."""
+        if not is_numpy(p, q):
+            D = log_difference(p, q)
+            return safe_sqrt_of(frobenius(namespace(D), D, D, 2))
+        (w, V), (u, U) = eigh(p), eigh(q)
+        D = mixed_difference(log_slopes(w, u), V, q - p, U)
+        return math.sqrt(np.vdot(D, D)) if D.ndim == 2 else np.sqrt(frobenius(np, D, D, 2))
+
+    def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """``Exp(log p + t Dlog_p X)``."""
+        if not is_numpy(p, X):
+            return super().exp(p, X, t, out=out)
+        f = self._factor(p)
+        S = expanded(t, 2) * (f.slopes * (transpose(f.V) @ X @ f.V))
+        np.einsum("...ii->...i", S)[...] += np.log(f.w)
+        m, U = eigh(S)
+        return written(gram((f.V @ U) * np.exp(0.5 * m)[..., None, :]), out)
+
+    def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """``Dexp_(log p)[log q - log p]``."""
+        if not is_numpy(p, q):
+            return super().log(p, q, out=out)
+        f, (u, U) = self._factor(p), eigh(q)
+        D = mixed_difference(log_slopes(f.w, u), f.V, q - f.p, U) @ (transpose(U) @ f.V)
+        return written(sym(f.V @ (D / f.slopes) @ transpose(f.V)), out)
 
     def _factor(self, p: Array) -> _Factor:
         if type(p) is not np.ndarray:

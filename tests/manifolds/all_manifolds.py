@@ -21,6 +21,7 @@ from manifold_opt.manifolds import (
     Grassmann,
     HalfSpace,
     Hermitian,
+    HermitianPositiveDefinite,
     Hyperbolic,
     Hyperrectangle,
     Manifold,
@@ -197,4 +198,9 @@ MANIFOLDS = [
     FixedRank(4, 3, 2, field="complex"),
     Similarity(2),
     Similarity(3, metric_scale=1.0, translation_weight=0.25, scale_weight=2.0),
+    SymmetricPositiveDefinite(2, metric="log-euclidean"),
+    SymmetricPositiveDefinite(3, metric="log-cholesky"),
+    SymmetricPositiveDefinite(2, metric="bures-wasserstein"),
+    HermitianPositiveDefinite(1),
+    HermitianPositiveDefinite(2),
 ]

@@ -97,3 +97,77 @@ def spd_exp(p, X):
     P, X = _symmetric(p), _symmetric(X)
     root, inverse = _function(P, mp.sqrt), _function(P, lambda x: 1 / mp.sqrt(x))
     return _array(root * _function(inverse * X * inverse, mp.exp) * root)
+
+
+# ---------------- other metrics of positive definite matrices
+
+
+def _sum_of_squares(A):
+    return sum(A[i, j] ** 2 for i in range(A.rows) for j in range(A.cols))
+
+
+def _slopes(w, f, slope):
+    """The divided differences of a function; in 50 digits the definition will do."""
+    n = len(w)
+    return [[slope(w[i]) if w[i] == w[j] else (f(w[i]) - f(w[j])) / (w[i] - w[j]) for j in range(n)] for i in range(n)]
+
+
+def log_euclidean_log(p, q):
+    P = _symmetric(p)
+    D = _function(_symmetric(q), mp.log) - _function(P, mp.log)
+    values, Q = mp.eigsy(P)
+    slopes, n = _slopes(values, mp.log, lambda x: 1 / x), len(values)
+    E = Q.T * D * Q
+    X = Q * mp.matrix([[E[i, j] / slopes[i][j] for j in range(n)] for i in range(n)]) * Q.T
+    return _array(X), mp.sqrt(_sum_of_squares(D))
+
+
+def log_euclidean_exp(p, X):
+    P = _symmetric(p)
+    values, Q = mp.eigsy(P)
+    slopes, n = _slopes(values, mp.log, lambda x: 1 / x), len(values)
+    E = Q.T * _symmetric(X) * Q
+    D = Q * mp.matrix([[E[i, j] * slopes[i][j] for j in range(n)] for i in range(n)]) * Q.T
+    return _array(_function(_function(P, mp.log) + D, mp.exp))
+
+
+def log_cholesky_log(p, q):
+    L, K = mp.cholesky(_symmetric(p)), mp.cholesky(_symmetric(q))
+    n = L.rows
+    W, c = K - L, K - L
+    for i in range(n):
+        c[i, i] = mp.log(K[i, i] / L[i, i])
+        W[i, i] = L[i, i] * c[i, i]
+    return _array(W * L.T + L * W.T), mp.sqrt(_sum_of_squares(c))
+
+
+def log_cholesky_exp(p, X):
+    L = mp.cholesky(_symmetric(p))
+    inverse, n = L**-1, L.rows
+    S = inverse * _symmetric(X) * inverse.T
+    for i in range(n):
+        S[i, i] /= 2
+        for j in range(i + 1, n):
+            S[i, j] = mp.mpf(0)
+    W = L * S
+    K = L + W
+    for i in range(n):
+        K[i, i] = L[i, i] * mp.exp(W[i, i] / L[i, i])
+    return _array(K * K.T)
+
+
+def bures_wasserstein_log(p, q):
+    P, Q = _symmetric(p), _symmetric(q)
+    root, inverse = _function(P, mp.sqrt), _function(P, lambda x: 1 / mp.sqrt(x))
+    T = inverse * _function(root * Q * root, mp.sqrt) * inverse
+    S = T - mp.eye(P.rows)
+    return _array(S * P + P * S), mp.sqrt(_sum_of_squares(S * root))
+
+
+def bures_wasserstein_exp(p, X):
+    P = _symmetric(p)
+    values, Q = mp.eigsy(P)
+    E, n = Q.T * _symmetric(X) * Q, P.rows
+    S = Q * mp.matrix([[E[i, j] / (values[i] + values[j]) for j in range(n)] for i in range(n)]) * Q.T
+    T = mp.eye(n) + S
+    return _array(T * P * T)

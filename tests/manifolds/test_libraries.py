@@ -49,6 +49,9 @@ MANIFOLDS = [
     Hyperbolic(3),
     PoincareBall(2),
     HalfSpace(3),
+    SymmetricPositiveDefinite(2, metric="log-euclidean"),
+    SymmetricPositiveDefinite(2, metric="log-cholesky"),
+    SymmetricPositiveDefinite(2, metric="bures-wasserstein"),
 ]
 
 
