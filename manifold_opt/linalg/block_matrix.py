@@ -130,6 +130,24 @@ class _Transposed:
         return self.matrix.transposed_dot(y)
 
 
+def stacked(blocks: list[Any]) -> Any:
+    """Arrays (n, m, k) side by side: the array that they are the columns of, in this order, or a new one."""
+    first = blocks[0]
+    if len(blocks) == 1:
+        return first
+    base = first.base
+    if isinstance(base, np.ndarray) and base.ndim == 3 and base.flags.c_contiguous and base.dtype == first.dtype:
+        at = base.ctypes.data
+        for B in blocks:
+            if B.base is not base or B.ctypes.data != at or B.strides != base.strides or B.shape[:2] != base.shape[:2]:
+                break
+            at += B.shape[2] * base.itemsize
+        else:
+            if at == base.ctypes.data + base.shape[2] * base.itemsize:
+                return base
+    return np.concatenate(blocks, axis=2)
+
+
 def _rows(w: Any, part: BlockPart) -> Any:
     n, m, _ = part.blocks.shape
     return w[part.rows].reshape(n, m, 1)

@@ -13,12 +13,27 @@ from typing import Any
 import numpy as np
 
 from .block_matrix import BlockMatrix
-from .normal_matrix import NormalPattern
+from .cholesky import CompiledFronts
+from .factorizations import METHODS, Factorization, factorization
+from .normal_matrix import NormalPattern, canonical
 
 
 @dataclass(frozen=True)
 class SparseCholesky:
-    """The normal equations (J'J + lam D^2) s = -J'r by a sparse factorization; for block matrices and SciPy's."""
+    """The normal equations (J'J + lam D^2) s = -J'r by a sparse factorization; for block matrices and SciPy's.
+
+    Parameters
+    ----------
+    method : str
+        Which factorization: ``"auto"``, ``"compiled"``, ``"numpy"``, ``"superlu"``, or one of another package, see
+        `manifold_opt.linalg.factorizations`.
+    """
+
+    method: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.method != "auto" and self.method not in METHODS:
+            raise ValueError(f"`method` must be 'auto' or one of {', '.join(map(repr, METHODS))}; got {self.method!r}.")
 
     def bind(self) -> BoundSparse:
         """Run-time object."""
@@ -44,7 +59,7 @@ class BoundSparse:
         self._norms: Any = None
         self._key: Any = None
         self._pattern: NormalPattern | None = None
-        self._method: Any = None
+        self._method: Factorization | None = None
 
     def fresh(self) -> BoundSparse:
         """Another one that shares what is known of the pattern, for another J."""
@@ -54,17 +69,20 @@ class BoundSparse:
 
     def factor(self, J: Any) -> None:
         """Take a new J, and form J'J."""
-        J = J if isinstance(J, BlockMatrix) else _canonical(J)
+        J = J if isinstance(J, BlockMatrix) else canonical(J)
         if self._pattern is None or not self._pattern.matches(J):
             self._pattern = NormalPattern(J)
-            self._method = SuperLU(self._pattern)
+            self._method = factorization(self._pattern, self.rule.method)
+            self._values = None
         self._J, self._r, self._key, self._norms = J, None, None, None
-        self._values = self._pattern.values(J)
+        compiled = isinstance(self._method, CompiledFronts)
+        out = self._values if compiled or getattr(self._values, "dtype", None) == J.dtype else None
+        self._values = self._pattern.values(J, out, compiled=compiled)
 
     def column_norms(self) -> Any:
         """Norms of the columns of J."""
         if self._norms is None:
-            self._norms = np.sqrt(self._values[self._pattern.diagonal])  # type: ignore[union-attr]  # there is a J
+            self._norms = np.sqrt(self._values[self._pattern.diagonal]).astype(self._J.dtype, copy=False)  # type: ignore[union-attr]  # there is a J
         return self._norms
 
     def gradient(self, r: Any) -> Any:
@@ -90,54 +108,8 @@ class BoundSparse:
             damping = None if lam == 0.0 else np.full(len(g), lam) if scale is None else lam * scale * scale
             self._key = None
             self.factorizations += 1
-            self._method.factor(self._values, damping)
+            x = self._method.factor_and_solve(self._values, damping, g)  # type: ignore[union-attr]  # there is a J
             self._key = lam, scale
-        return -self._method.solve(g)
-
-
-def _canonical(J: Any) -> Any:
-    """A SciPy matrix by rows, each entry once."""
-    J = J.tocsr()
-    J = J if J.dtype.char in "fd" else J.astype(float)
-    if not J.has_canonical_format:
-        J = J.copy()
-        J.sum_duplicates()
-    return J
-
-
-class SuperLU:
-    """SciPy's `splu` with the order of minimum degree: always there, twice the work of Cholesky."""
-
-    def __init__(self, pattern: NormalPattern) -> None:
-        self.pattern = pattern
-        self._matrix: Any = None
-        self._factor: Any = None
-
-    def fresh(self) -> SuperLU:
-        """Another one for the same pattern."""
-        return SuperLU(self.pattern)
-
-    def factor(self, values: Any, damping: Any) -> None:
-        """Factorize J'J, given its numbers, plus a diagonal."""
-        from scipy.sparse import csc_matrix
-        from scipy.sparse.linalg import splu
-
-        indptr, indices, at = self.pattern.full
-        if damping is not None:
-            values = values.copy()
-            values[self.pattern.diagonal] += damping
-        data = values[at]
-        if not math.isfinite(float(data.sum())):
-            raise np.linalg.LinAlgError("the normal equations are not finite")
-        size = self.pattern.size
-        A = csc_matrix((data, indices, indptr), shape=(size, size))
-        try:
-            self._factor = splu(
-                A, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-            )
-        except RuntimeError as error:
-            raise np.linalg.LinAlgError(f"the normal equations are singular ({error})") from None
-
-    def solve(self, b: Any) -> Any:
-        """Solution x of A x = b."""
-        return self._factor.solve(b)
+        else:
+            x = self._method.solve(g)  # type: ignore[union-attr]
+        return np.negative(x, out=x).astype(g.dtype, copy=False)

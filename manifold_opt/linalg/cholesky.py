@@ -1,0 +1,314 @@
+r"""Sparse Cholesky factorization A = L L' by dense fronts, of matrices of one pattern.
+
+What depends on the pattern alone, `FrontTables`, is made once; then each matrix costs one pass over the fronts:
+compiled (`CompiledFronts`, where numba is installed), or front by front in NumPy (`NumpyFronts`).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from . import lapack
+from .fronts import COARSE, RELAXED, Fronts, Relaxation, fronts
+from .normal_matrix import BlockPattern
+
+
+class FrontTables:
+    """Where the numbers of a block matrix and of the updates go, front by front; depends on the pattern alone.
+
+    Parameters
+    ----------
+    pattern : BlockPattern
+    order, relaxed : optional
+        See `fronts`.
+
+    Attributes
+    ----------
+    fronts : Fronts
+    order : array of int, shape (size,)
+        The column of the matrix at each place of the elimination.
+    blocks : tuple of arrays
+        For each block, sorted by fronts: where they start, front by front; place of its numbers; rows and columns it
+        has in the front, and the first of each; whether it stands there transposed.
+    runs : tuple of arrays
+        Rows of each front's update that are neighbours in the parent, too: first row here, first row there, number.
+    run_starts : array of int, shape (fronts + 1,)
+    """
+
+    def __init__(self, pattern: BlockPattern, order: Any = None, relaxed: Relaxation = RELAXED) -> None:
+        self.fronts = F = fronts(pattern.high, pattern.low, pattern.starts, order, relaxed)
+        self.pattern, self.order = pattern, pattern.columns[F.order]
+        self.blocks = self._blocks(pattern, F)
+
+    @staticmethod
+    def _blocks(pattern: BlockPattern, F: Fronts) -> tuple[Any, ...]:
+        high, low = pattern.high, pattern.low
+        places, widths = F.node_places, pattern.widths
+        transposed = places[low] > places[high]
+        i, j = np.where(transposed, low, high), np.where(transposed, high, low)
+        front = F.node_fronts[j]
+        order = np.argsort(front, kind="stable")
+        i, j, front, transposed = i[order], j[order], front[order], transposed[order]
+        size = F.size + 1
+        inside = F.node_fronts[i] == front
+        below = np.searchsorted(np.repeat(np.arange(len(F.p)), F.q) * size + F.struct, front * size + places[i])
+        row = np.where(inside, places[i] - F.pivots[front], F.p[front] + below - F.struct_starts[front])
+        starts = np.searchsorted(front, np.arange(len(F.p) + 1))
+        column = places[j] - F.pivots[front]
+        return starts, pattern.offsets[:-1][order], widths[i], widths[j], row, column, transposed
+
+    @cached_property
+    def _runs(self) -> tuple[tuple[Any, ...], Any]:
+        F = self.fronts
+        owner = np.repeat(np.arange(len(F.q)), F.q)
+        first = np.ones(len(owner), bool)
+        first[1:] = (owner[1:] != owner[:-1]) | (F.relative[1:] != F.relative[:-1] + 1)
+        begin = np.flatnonzero(first)
+        length = np.diff(np.append(begin, len(owner)))
+        starts = np.searchsorted(begin, F.struct_starts)
+        return (begin - F.struct_starts[owner[begin]], F.relative[begin], length), starts
+
+    @property
+    def runs(self) -> tuple[Any, ...]:
+        """See the class."""
+        return self._runs[0]
+
+    @property
+    def run_starts(self) -> Any:
+        """See the class."""
+        return self._runs[1]
+
+    @cached_property
+    def scatter(self) -> tuple[Any, Any, Any, Any]:
+        """Row, column and source of each number of the matrix, front by front, and where those of each front start."""
+        starts, source, rows, columns, row, column, transposed = self.blocks
+        sizes = rows * columns
+        ends = np.cumsum(sizes)
+        block = np.repeat(np.arange(len(sizes)), sizes)
+        inner = np.arange(int(ends[-1]) if len(ends) else 0) - (ends - sizes)[block]
+        i, j = inner // columns[block], inner % columns[block]
+        at = source[block] + np.where(transposed[block], j * rows[block] + i, inner)
+        return row[block] + i, column[block] + j, at, np.concatenate([[0], ends])[starts]
+
+
+class Factorization:
+    """Base of the factorizations of symmetric positive definite matrices of one pattern.
+
+    Parameters
+    ----------
+    pattern : BlockPattern
+    """
+
+    def __init__(self, pattern: BlockPattern) -> None:
+        self.pattern = pattern
+
+    def fresh(self) -> Factorization:
+        """Another one that shares what is known of the pattern."""
+        return type(self)(self.pattern)
+
+    def factor(self, values: Any, damping: Any = None) -> None:
+        """Factorize the matrix with these numbers, plus a diagonal.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            When it is not positive definite, or not finite.
+        """
+        raise NotImplementedError
+
+    def solve(self, b: Any) -> Any:
+        """Solution x of A x = b, of shape (size,) or (size, k)."""
+        raise NotImplementedError
+
+    def factor_and_solve(self, values: Any, damping: Any, b: Any) -> Any:
+        """Both, where one pass over the factor is saved."""
+        self.factor(values, damping)
+        return self.solve(b)
+
+
+def not_definite(column: int) -> np.linalg.LinAlgError:
+    """The error of a matrix whose pivot of a column is not positive."""
+    return np.linalg.LinAlgError(f"the matrix is not positive definite: column {column} depends on others")
+
+
+class CompiledFronts(Factorization):
+    """Dense fronts, compiled by numba; in double precision whatever the numbers come in.
+
+    Parameters
+    ----------
+    pattern : BlockPattern
+    tables : FrontTables, optional
+        Default: those with the order of minimum degree.
+    """
+
+    def __init__(self, pattern: BlockPattern, tables: FrontTables | None = None) -> None:
+        super().__init__(pattern)
+        self.tables = FrontTables(pattern) if tables is None else tables
+        self.L: Any = None
+
+    def fresh(self) -> CompiledFronts:
+        """Another one for the same pattern."""
+        return CompiledFronts(self.pattern, self.tables)
+
+    def _allocate(self) -> None:
+        from .blas_calls import addresses
+
+        F = self.tables.fronts
+        self.L, self._U = np.empty(F.entries), np.empty(F.updates[1])
+        self._work, self._none = np.empty(int(F.q.max(initial=0))), np.empty(0)
+        self._calls, self._zeros = addresses(), np.zeros(F.size)
+
+    def factor(self, values: Any, damping: Any = None) -> None:
+        """See `Factorization`."""
+        self._factor(values, damping, None)
+
+    def factor_and_solve(self, values: Any, damping: Any, b: Any) -> Any:
+        """See `Factorization`."""
+        from .cholesky_kernels import solve_upper
+
+        order, F = self.tables.order, self.tables.fronts
+        x = b[order].astype(float, copy=False)
+        self._factor(values, damping, x)
+        solve_upper(F.pivots, F.panels, F.struct, F.struct_starts, self.L, x, self._work)
+        return self._sorted(x, b.dtype)
+
+    def _factor(self, values: Any, damping: Any, x: Any) -> None:
+        from .cholesky_kernels import factorize
+
+        F, T = self.tables.fronts, self.tables
+        if self.L is None:
+            self._allocate()
+        damping = self._zeros if damping is None else damping[T.order].astype(float, copy=False)
+        bad = factorize(
+            self._calls, 1.0, values.astype(float, copy=False), damping, T.blocks, F.pivots, F.panels, F.q, F.updates[0],
+            *F.children, T.runs, T.run_starts, F.struct, F.struct_starts, self.L, self._U,
+            self._none if x is None else x, self._work,
+        )  # fmt: skip
+        if bad >= 0:
+            raise not_definite(int(T.order[bad]))
+
+    def solve(self, b: Any) -> Any:
+        """See `Factorization`."""
+        from .cholesky_kernels import solve_lower, solve_upper
+
+        if b.ndim == 2:
+            return np.stack([self.solve(column) for column in b.T], axis=1)
+        F = self.tables.fronts
+        x = b[self.tables.order].astype(float, copy=False)
+        arrays = F.pivots, F.panels, F.struct, F.struct_starts, self.L, x, self._work
+        solve_lower(*arrays)
+        solve_upper(*arrays)
+        return self._sorted(x, b.dtype)
+
+    def _sorted(self, x: Any, dtype: Any) -> Any:
+        out = np.empty(len(x), dtype)
+        out[self.tables.order] = x
+        return out
+
+
+def _calls(single: bool) -> tuple[Any, Any, Any]:
+    """potrf, trsm and syrk."""
+    from scipy.linalg import blas
+
+    if single:
+        return lapack.spotrf, blas.strsm, blas.ssyrk
+    return lapack.dpotrf, blas.dtrsm, blas.dsyrk
+
+
+class NumpyFronts(Factorization):
+    """Dense fronts, one after the other in NumPy.
+
+    Parameters
+    ----------
+    pattern : BlockPattern
+    tables : FrontTables, optional
+        Default: those with the order of minimum degree, and larger fronts, since each costs calls.
+    """
+
+    def __init__(self, pattern: BlockPattern, tables: FrontTables | None = None) -> None:
+        super().__init__(pattern)
+        self.tables = FrontTables(pattern, relaxed=COARSE) if tables is None else tables
+        self._factors: list[tuple[Any, Any]] = []
+
+    def fresh(self) -> NumpyFronts:
+        """Another one for the same pattern."""
+        return NumpyFronts(self.pattern, self.tables)
+
+    @cached_property
+    def _plan(self) -> list[tuple[Any, ...]]:
+        """For each front: pivots and rows below; rows, columns and sources of its numbers; its children."""
+        F, (row, column, source, starts) = self.tables.fronts, self.tables.scatter
+        children, child_starts = (x.tolist() for x in F.children)
+        p, q, pivots, struct_starts = F.p.tolist(), F.q.tolist(), F.pivots.tolist(), F.struct_starts.tolist()
+        starts = starts.tolist()
+        return [
+            (
+                p[f],
+                q[f],
+                pivots[f],
+                F.struct[struct_starts[f] : struct_starts[f + 1]],
+                (row[starts[f] : starts[f + 1]], column[starts[f] : starts[f + 1]]),
+                source[starts[f] : starts[f + 1]],
+                [
+                    (c, F.relative[struct_starts[c] : struct_starts[c + 1]])
+                    for c in children[child_starts[f] : child_starts[f + 1]]
+                ],
+            )
+            for f in range(len(p))
+        ]
+
+    def factor(self, values: Any, damping: Any = None) -> None:
+        """See `Factorization`."""
+        order = self.tables.order
+        single = bool(values.dtype == np.float32)
+        potrf, trsm, syrk = _calls(single)
+        damping = None if damping is None else damping[order].astype(values.dtype, copy=False)
+        updates: dict[int, Any] = {}
+        self._factors = []
+        for f, (p, q, first, _, places, source, children) in enumerate(self._plan):
+            panel = np.zeros((p + q, p), values.dtype, order="F")
+            panel[places] = values[source]
+            update = np.zeros((q, q), values.dtype, order="F")
+            if damping is not None:
+                diagonal = np.arange(p)
+                panel[diagonal, diagonal] += damping[first : first + p]
+            for child, relative in children:
+                C = updates.pop(child)
+                k = int(np.searchsorted(relative, p))
+                panel[relative[:, None], relative[:k]] += C[:, :k]
+                if k < len(relative):
+                    below = relative[k:] - p
+                    update[below[:, None], below] += C[k:, k:]
+            L, info = potrf(panel[:p], lower=1)
+            if info != 0:
+                raise not_definite(int(order[first + max(info, 1) - 1]))
+            if q:
+                below = trsm(1.0, L, panel[p:], side=1, lower=1, trans_a=1)
+                updates[f] = syrk(-1.0, below, beta=1.0, c=update, lower=1, overwrite_c=1)
+                self._factors.append((L, below))
+            else:
+                self._factors.append((L, None))
+        if not math.isfinite(sum(float(L.trace()) for L, _ in self._factors)):
+            raise np.linalg.LinAlgError("the matrix is not finite")
+
+    def solve(self, b: Any) -> Any:
+        """See `Factorization`."""
+        order, trtrs = self.tables.order, lapack.strtrs if self._factors[0][0].dtype == np.float32 else lapack.dtrtrs
+        x = b[order].astype(self._factors[0][0].dtype, copy=False)
+        for (L, below), (p, _, first, struct, *_) in zip(self._factors, self._plan, strict=True):
+            y = trtrs(L, x[first : first + p], lower=1)[0]
+            x[first : first + p] = y
+            if below is not None:
+                x[struct] -= below @ y
+        for (L, below), (p, _, first, struct, *_) in zip(reversed(self._factors), reversed(self._plan), strict=True):
+            y = x[first : first + p]
+            if below is not None:
+                y = y - below.T @ x[struct]
+            x[first : first + p] = trtrs(L, y, lower=1, trans=1)[0]
+        out = np.empty_like(x)
+        out[order] = x
+        return out
