@@ -184,8 +184,8 @@ class CompiledFronts(Factorization):
             self._allocate()
         damping = self._zeros if damping is None else damping[T.order].astype(float, copy=False)
         bad = factorize(
-            self._calls, 1.0, values.astype(float, copy=False), damping, T.blocks, F.pivots, F.panels, F.q, F.updates[0],
-            *F.children, T.runs, T.run_starts, F.struct, F.struct_starts, self.L, self._U,
+            self._calls, 1.0, values.astype(float, copy=False), damping, T.blocks, F.pivots, F.panels, F.q,
+            F.updates[0], *F.children, T.runs, T.run_starts, F.struct, F.struct_starts, self.L, self._U,
             self._none if x is None else x, self._work,
         )  # fmt: skip
         if bad >= 0:
