@@ -173,7 +173,8 @@ def check_keywords(solver: Callable[..., Any], common: Common) -> None:
     own = [p.name for p in inspect.signature(solver).parameters.values() if p.kind is p.KEYWORD_ONLY]
     known = sorted({*own, *COMMON})
     name = min(unknown)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    begun = [other for other in known if other.startswith(name)]  # max_iter
+    close = begun or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known ones are {', '.join(known)}."
     raise TypeError(f"{solver.__name__}() got an unknown keyword {name!r}; {hint}")
 

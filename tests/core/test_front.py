@@ -46,7 +46,8 @@ def test_the_shortest_call_works(solver, f):
 
 @EVERY
 def test_an_unknown_keyword_is_refused_with_the_nearest_one(solver, f):
-    for wrong, right in (("max_iteration", "max_iterations"), ("retractions", "retraction"), ("tol", "tolerance")):
+    near = {"max_iteration": "max_iterations", "max_iter": "max_iterations", "retractions": "retraction"}
+    for wrong, right in (near | {"tol": "tolerance"}).items():
         with pytest.raises(TypeError, match=rf"{solver.__name__}\(\) got an unknown keyword '{wrong}'.*'{right}'"):
             solver(M, f, P, **{wrong: 1})
     with pytest.raises(TypeError, match="known ones are .*autodiff.*max_time"):
