@@ -48,6 +48,7 @@ _NAMES = {
         FixedRank
         Similarity
         HermitianPositiveDefinite
+        MetricManifold Scaled TangentBundle Validated
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -13,6 +13,7 @@ from manifold_opt.manifolds.half_space import HalfSpace
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
 from manifold_opt.manifolds.hyperrectangle import Hyperrectangle
 from manifold_opt.manifolds.linear_spaces import Centered, Hermitian, SkewSymmetric, Symmetric
+from manifold_opt.manifolds.metric_manifold import MetricManifold
 from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
 from manifold_opt.manifolds.poincare_ball import PoincareBall
 from manifold_opt.manifolds.positive import Positive
@@ -22,15 +23,18 @@ from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.projective_space import ProjectiveSpace
 from manifold_opt.manifolds.quaternion_poses import QuaternionPoses
 from manifold_opt.manifolds.rotations import Rotations
+from manifold_opt.manifolds.scaled import Scaled
 from manifold_opt.manifolds.similarity import Similarity
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
 from manifold_opt.manifolds.sphere import Sphere
 from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
+from manifold_opt.manifolds.tangent_bundle import TangentBundle
 from manifold_opt.manifolds.tangent_space import TangentSpace
 from manifold_opt.manifolds.torus import Circle, Torus
 from manifold_opt.manifolds.unit_quaternions import UnitQuaternions
 from manifold_opt.manifolds.unitary import Orthogonal, SpecialUnitary, Unitary
+from manifold_opt.manifolds.validated import Validated
 
 __all__ = [
     "ArraySphere",
@@ -48,6 +52,7 @@ __all__ = [
     "Hyperbolic",
     "Hyperrectangle",
     "Manifold",
+    "MetricManifold",
     "MissingOperation",
     "Multinomial",
     "NotOnManifold",
@@ -62,6 +67,7 @@ __all__ = [
     "ProjectiveSpace",
     "QuaternionPoses",
     "Rotations",
+    "Scaled",
     "Similarity",
     "SkewSymmetric",
     "SpecialEuclidean",
@@ -70,9 +76,11 @@ __all__ = [
     "Stiefel",
     "Symmetric",
     "SymmetricPositiveDefinite",
+    "TangentBundle",
     "TangentSpace",
     "Torus",
     "UnitQuaternions",
     "Unitary",
+    "Validated",
     "import_geomstats",
 ]

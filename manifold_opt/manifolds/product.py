@@ -16,6 +16,7 @@ from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.layout import Layout
 from manifold_opt.manifolds.methods import unknown_name
+from manifold_opt.manifolds.scaled import Scaled
 
 __all__ = ["ProductManifold"]
 
@@ -28,11 +29,14 @@ class ProductManifold(Manifold):
     ----------
     **factors : Manifold
         The factors in order, by name: ``ProductManifold(R=Rotations(3), t=Euclidean(3))``.
+    weights : mapping of str to float, optional
+        What the inner products of the factors it names are multiplied by; these factors become `Scaled` ones. The
+        others have weight 1.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no factor, or one is not a manifold.
+        If there is no factor, one is not a manifold, or a weight is not positive or names no factor.
 
     Notes
     -----
@@ -44,7 +48,9 @@ class ProductManifold(Manifold):
 
     factors: tuple[tuple[str, Manifold], ...]
 
-    def __init__(self, **factors: Manifold) -> None:
+    def __init__(self, *, weights: Mapping[str, float] | Manifold | None = None, **factors: Manifold) -> None:
+        if isinstance(weights, Manifold):  # a factor of this name
+            factors, weights = {**factors, "weights": weights}, None
         if not factors:
             raise ValueError(
                 "a product needs named factors; write ProductManifold(R=Rotations(3), t=Euclidean(3))"
@@ -52,6 +58,11 @@ class ProductManifold(Manifold):
         for name, M in factors.items():
             if not isinstance(M, Manifold):
                 raise TypeError(f"factor {name} must be a Manifold, but it is {M!r}")
+        for name, weight in (weights or {}).items():
+            if name not in factors:
+                raise unknown_name("factor", name, factors, "the product with these weights")
+            if weight != 1:
+                factors[name] = Scaled(factors[name], weight)
         object.__setattr__(self, "factors", tuple(factors.items()))
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ from manifold_opt.manifolds import (
     Hyperbolic,
     Hyperrectangle,
     Manifold,
+    MetricManifold,
     Multinomial,
     NotOnManifold,
     Oblique,
@@ -37,6 +38,7 @@ from manifold_opt.manifolds import (
     ProjectiveSpace,
     QuaternionPoses,
     Rotations,
+    Scaled,
     Similarity,
     SkewSymmetric,
     SpecialEuclidean,
@@ -45,10 +47,12 @@ from manifold_opt.manifolds import (
     Stiefel,
     Symmetric,
     SymmetricPositiveDefinite,
+    TangentBundle,
     TangentSpace,
     Torus,
     Unitary,
     UnitQuaternions,
+    Validated,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "manifolds" / "own_manifold.md"
@@ -99,6 +103,16 @@ class HalfPlane(Manifold):
     def check_point(self, p, atol=None):
         if p.shape[-1:] != (2,) or not np.all(np.isfinite(p)) or not np.all(p[..., 1] > 0):
             raise NotOnManifold(f"the second entry of p must be positive, but p is {p}")
+
+
+def half_plane_matrix(p):
+    """The metric of the half plane, as a matrix."""
+    return (1.0 / p[..., -1] ** 2)[..., None, None] * np.eye(2, dtype=np.float32)
+
+
+def bumpy_matrix(p):
+    """A metric on the sphere with nothing special about it."""
+    return np.diag([1.0, 2.0, 3.0]).astype(np.float32) + p[..., :, None] * p[..., None, :]
 
 
 MANIFOLDS = [
@@ -203,4 +217,13 @@ MANIFOLDS = [
     SymmetricPositiveDefinite(2, metric="bures-wasserstein"),
     HermitianPositiveDefinite(1),
     HermitianPositiveDefinite(2),
+    Scaled(Rotations(3), 2.5),
+    ProductManifold(R=Sphere(2), t=Euclidean(2), weights={"t": 0.25}),
+    MetricManifold(HalfSpace(2), half_plane_matrix),
+    MetricManifold(Sphere(2), bumpy_matrix),
+    TangentBundle(Sphere(2)),
+    TangentBundle(Rotations(3)),
+    TangentBundle(SymmetricPositiveDefinite(2)),
+    TangentBundle(ComplexCircle(2)),
+    Validated(ProductManifold(R=Rotations(2), t=Sphere(1))),
 ]
