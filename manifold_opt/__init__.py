@@ -49,6 +49,7 @@ _NAMES = {
         Similarity
         HermitianPositiveDefinite
         MetricManifold Scaled TangentBundle Validated
+        Essential
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -4,6 +4,7 @@ from manifold_opt.manifolds.affine_invariant import HermitianPositiveDefinite
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.doubly_stochastic import DoublyStochastic
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
+from manifold_opt.manifolds.essential import Essential
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.fixed_rank import FixedRank
 from manifold_opt.manifolds.geomstats_import import import_geomstats
@@ -42,6 +43,7 @@ __all__ = [
     "Circle",
     "ComplexCircle",
     "DoublyStochastic",
+    "Essential",
     "Euclidean",
     "FixedRank",
     "GeomstatsManifold",

@@ -16,6 +16,7 @@ from manifold_opt.manifolds import (
     Circle,
     ComplexCircle,
     DoublyStochastic,
+    Essential,
     Euclidean,
     FixedRank,
     Grassmann,
@@ -226,4 +227,5 @@ MANIFOLDS = [
     TangentBundle(SymmetricPositiveDefinite(2)),
     TangentBundle(ComplexCircle(2)),
     Validated(ProductManifold(R=Rotations(2), t=Sphere(1))),
+    Essential(),
 ]
