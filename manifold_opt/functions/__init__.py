@@ -1,5 +1,7 @@
 """Costs and residuals with known derivatives, ready to be minimized."""
 
+from .bundle_problem import BundleProblem as BundleProblem
+from .cameras import CameraModel as CameraModel
 from .frechet import FrechetMean as FrechetMean
 from .pose_factors import bearing_to_landmark as bearing_to_landmark
 from .pose_factors import chordal_between as chordal_between
