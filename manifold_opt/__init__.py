@@ -71,6 +71,7 @@ _NAMES = {
         lbfgs_minimize least_squares levenberg_marquardt minimize minimize_residuals newton quasi_newton
         stochastic_gradient_descent truncated_conjugate_gradient_descent trust_region_reflective trust_regions
         vectorbundle_newton
+        bundle_adjust
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """

@@ -1,4 +1,4 @@
-r"""Files of bundle adjustment: BAL text, Bundler's ``.out``, and the binary of libmv; plain, or packed by xz, gzip, bzip2.
+r"""Files of bundle adjustment: BAL text, Bundler's ``.out``, and the binary of libmv; plain, or by xz, gzip or bzip2.
 
 All give a `manifold_opt.functions.BundleProblem`; what is wrong with a file is said with the line, or the offset in
 bytes, and what was expected there.
@@ -266,7 +266,9 @@ def write_libmv(path: str | Path, problem: BundleProblem) -> None:
     """
     model = problem.model
     if model.axis != 1 or (model.lens and not problem.shares_lens):
-        raise ValueError(f"libmv's format is for cameras that look along +z and share one lens; the problem is {problem!r}.")
+        raise ValueError(
+            f"libmv's format is for cameras that look along +z and share one lens; the problem is {problem!r}."
+        )
     numbers = {"f": 1.0, **dict(model.constants), **dict(zip(model.lens, problem.lens, strict=False))}
     R, t = _SE3.split(problem.poses)
     cameras = _records([("id", "<i4"), ("R", "<f4", (3, 3)), ("t", "<f4", 3)], problem.camera_ids, R.swapaxes(1, 2), t)
@@ -399,7 +401,8 @@ class _Bytes:
     """Records of a binary file one after the other."""
 
     def __init__(self, path: Any) -> None:
-        self.path, self.data, self.at, self.order = path, _content(path), 0, "<"
+        self.path, self.data, self.at = path, _content(path), 0
+        self.order: Any = "<"
 
     def choice(self, meanings: dict[bytes, Any], what: str) -> Any:
         """What the next byte means."""
@@ -414,8 +417,9 @@ class _Bytes:
         kind = np.dtype(dtype).newbyteorder(self.order)
         have = len(self.data) - self.at
         if n * kind.itemsize > have:
+            needed = n * kind.itemsize
             raise BadFile(
-                f"{self.path}, offset {self.at}: expected {what}, {n * kind.itemsize} bytes; the file ends after {have}."
+                f"{self.path}, offset {self.at}: expected {what}, {needed} bytes; the file ends after {have}."
             )
         records = np.frombuffer(self.data, kind, n, self.at)
         for name in kind.names or ():

@@ -102,9 +102,13 @@ def bundle_scene(
     seen = true_pixels + noise * rng.standard_normal((len(c), 2))
     wrong = _choose_outliers(outliers, outlier_policy, p, rng)
     seen[wrong] = _wrong_pixels(outlier_policy, true_pixels, wrong, c, p, rng)
-    factors = np.where(np.array(model.lens, dtype=object) == "f", 1.0 + 0.01 * start * rng.standard_normal(lens.shape), 1.0)
-    small = np.array([name.startswith(("k", "p")) for name in model.lens], bool)
-    lens0 = np.where(small, 0.0, lens * factors.astype(float)) if start > 0.0 else lens
+    lens0 = lens.copy()
+    for i, name in enumerate(model.lens):
+        # distortions are not known at the start, focal lengths nearly
+        if name == "f":
+            lens0[..., i] *= 1.0 + 0.01 * start * rng.standard_normal(lens.shape[:-1])
+        elif start > 0.0 and name not in ("cx", "cy"):
+            lens0[..., i] = 0.0
     problem = BundleProblem(
         model,
         _displaced(poses, exact.centers(), 0.01 * start, 0.1 * start, rng),
@@ -201,7 +205,8 @@ def _visible(
     possible = np.isfinite(distance).sum(axis=1)
     inside = np.maximum((distance < 1e3).sum(axis=1), 2)
     if possible.min() < 2 or possible.sum() < observations:
-        raise ValueError(f"`observations`: only {int(possible.sum())} are possible here; ask for fewer, or more points.")
+        most = int(possible.sum())
+        raise ValueError(f"`observations`: only {most} are possible here; ask for fewer, or more points.")
     views = _shares(observations, np.full(P, 2), np.minimum(inside, possible), possible, rng)
     rank = np.arange(width) < views[:, None]
     p = np.repeat(np.arange(P), views)

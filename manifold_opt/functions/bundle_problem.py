@@ -46,8 +46,8 @@ class BundleProblem:
     Attributes
     ----------
     manifold : ProductManifold
-        Of ``cameras`` (a power of SE(3), or of ``ProductManifold(pose=SE(3), lens=R^k)`` where each has its lens),
-        ``lens`` (where one is shared), and ``points``.
+        Of ``cameras``, a power of SE(3); ``lens``, a power of R^k or the one that is shared, where there are variable
+        numbers; and ``points``.
     start : array
         The point of it that the poses, lenses and points stand for.
 
@@ -116,17 +116,12 @@ class BundleProblem:
 
     def _factors(self) -> dict[str, Any]:
         k, n = len(self.model.lens), len(self.poses)
+        lens = Euclidean(k) if self.shares_lens else PowerManifold(Euclidean(k), n) if k else None
         points = PowerManifold(Euclidean(3), len(self.points))
-        if k == 0:
-            return {"cameras": PowerManifold(_SE3, n), "points": points}
-        if self.shares_lens:
-            return {"cameras": PowerManifold(_SE3, n), "lens": Euclidean(k), "points": points}
-        return {"cameras": PowerManifold(ProductManifold(pose=_SE3, lens=Euclidean(k)), n), "points": points}
+        return {"cameras": PowerManifold(_SE3, n), **({"lens": lens} if k else {}), "points": points}
 
     def _values(self) -> list[Any]:
-        if self.shares_lens:
-            return [self.poses, self.lens, self.points]
-        return [np.hstack([self.poses, self.lens]) if self.model.lens else self.poses, self.points]
+        return [self.poses, *([self.lens] if self.model.lens else []), self.points]
 
     # the objective
 
@@ -138,12 +133,15 @@ class BundleProblem:
         loss : str, Loss or callable, optional
             Robust loss of the squared length of each error.
         """
-        shared = self.shares_lens
+        names, indices = ["cameras", "points"], [self.camera_index, self.point_index]
+        if self.model.lens:
+            names.insert(1, "lens")
+            indices.insert(1, None if self.shares_lens else self.camera_index)
         return ResidualBlock(
-            self._residual_shared if shared else self._residual,
-            ("cameras", "lens", "points") if shared else ("cameras", "points"),
-            indices=(self.camera_index, *((None,) if shared else ()), self.point_index),
-            jacobian=self._jacobian_shared if shared else self._jacobian,
+            self._residual,
+            names,
+            indices=indices,
+            jacobian=self._jacobian,
             loss=loss,
             weight=self.weights,
             name="reprojection",
@@ -153,28 +151,21 @@ class BundleProblem:
         """The cost, for any solver on ``manifold``."""
         return BlockObjective(self.block(loss))
 
-    def _residual(self, camera: Any, X: Any) -> Any:
-        return self.model.pixels(camera[..., :12], camera[..., 12:], X) - self.seen
-
-    def _jacobian(self, camera: Any, X: Any) -> tuple[Any, Any]:
-        return self.model.derivatives(camera[..., :12], camera[..., 12:], X)
-
-    def _residual_shared(self, pose: Any, lens: Any, X: Any) -> Any:
+    def _residual(self, pose: Any, *lens_and_point: Any) -> Any:
+        lens, X = (None, *lens_and_point)[-2:]
         return self.model.pixels(pose, lens, X) - self.seen
 
-    def _jacobian_shared(self, pose: Any, lens: Any, X: Any) -> tuple[Any, Any, Any]:
+    def _jacobian(self, pose: Any, *lens_and_point: Any) -> tuple[Any, ...]:
+        lens, X = (None, *lens_and_point)[-2:]
         by_camera, by_point = self.model.derivatives(pose, lens, X)
-        return by_camera[..., :6], by_camera[..., 6:], by_point
+        return (by_camera, by_point) if lens is None else (by_camera[..., :6], by_camera[..., 6:], by_point)
 
     # points of the manifold
 
     def parts(self, p: Any) -> tuple[Any, Any, Any]:
         """Poses ``(C, 12)``, lenses ``(C, k)`` or ``(k,)``, and points ``(P, 3)`` of a point of the manifold."""
         values = self.manifold.split(p)  # type: ignore[attr-defined]  # set in __post_init__
-        if self.shares_lens:
-            return values
-        cameras, points = values
-        return cameras[:, :12], cameras[:, 12:], points
+        return values if self.model.lens else (values[0], self.lens, values[1])
 
     def at(self, p: Any) -> BundleProblem:
         """The same observations, starting from another point: how an answer is kept."""
@@ -244,18 +235,15 @@ class BundleProblem:
         M = self.manifold  # type: ignore[attr-defined]  # set in __post_init__
         poses, _, points = self.parts(self.start if p is None else p)  # type: ignore[attr-defined]
         R, t = _SE3.split(poses)
-        C, P, k = len(poses), len(points), 0 if self.shares_lens else len(self.model.lens)
-        eye = np.eye(3)
+        C, P, eye = len(poses), len(points), np.eye(3)
         turned = np.cross(eye[:, None, :], points[None])  # w x X
         by_point = np.concatenate([turned, np.broadcast_to(eye[:, None, :], (3, P, 3)), points[None]])
         # a camera keeps its picture: R' = R exp(-[w]), t' = t - R u, and t grows with the scale
-        along = np.concatenate([np.zeros((3, C, 3)), np.broadcast_to(-eye[:, None, :], (3, C, 3))])
-        scale = np.einsum("cij,ci->cj", R, t)[None]
-        by_camera = np.zeros((7, C, 6 + k))
-        by_camera[:3, :, :3] = -eye[:, None, :]
-        by_camera[:, :, 3:6] = np.concatenate([along, scale])
-        shared = np.zeros((7, M.dim - by_camera[0].size - by_point[0].size))
-        return np.hstack([by_camera.reshape(7, -1), shared, by_point.reshape(7, -1)]).T
+        by_camera = np.zeros((7, C, 6))
+        by_camera[:3, :, :3] = by_camera[3:6, :, 3:] = -eye[:, None, :]
+        by_camera[6, :, 3:] = np.einsum("cij,ci->cj", R, t)
+        lens = np.zeros((7, M.dim - 6 * C - 3 * P))
+        return np.hstack([by_camera.reshape(7, -1), lens, by_point.reshape(7, -1)]).T
 
     def weaknesses(self) -> list[str]:
         """What the observations cannot determine, in sentences; empty where nothing but the gauge is free.
@@ -267,7 +255,7 @@ class BundleProblem:
         from scipy.sparse.csgraph import connected_components
 
         C, P, found = len(self.poses), len(self.points), []
-        pairs = np.unique(np.stack([self.camera_index, self.point_index]), axis=1)
+        pairs = np.stack(np.divmod(np.unique(self.camera_index.astype(np.int64) * P + self.point_index), P))
         views = np.bincount(pairs[1], minlength=P)
         if (views < 2).any():
             found.append(
@@ -283,7 +271,7 @@ class BundleProblem:
                 f"{int(np.argmax(few))}); leave them out or fix them."
             )
         graph = coo_array((np.ones(pairs.shape[1]), (pairs[0], C + pairs[1])), shape=(C + P, C + P))
-        parts, label = connected_components(graph, directed=False)
+        _, label = connected_components(graph, directed=False)
         used = np.unique(label[pairs[0]])
         if len(used) > 1:
             sizes = sorted((int((label[:C] == part).sum()) for part in used), reverse=True)

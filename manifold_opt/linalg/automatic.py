@@ -6,6 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from .block_matrix import BlockMatrix
+from .elimination import best_variable
+from .schur import SchurComplement
 from .solvers import DenseQR
 from .sparse_solvers import SparseCholesky
 
@@ -18,10 +20,14 @@ class Automatic:
     ----------
     dense_columns : int
         Up to this many columns a matrix is dealt with as a dense one.
+    eliminated_share : float
+        Where one variable of a block matrix can be eliminated, and has at least this share of the columns, as points
+        have in bundle adjustment, the solver is `SchurComplement`.
     """
 
     _: KW_ONLY
     dense_columns: int = 200
+    eliminated_share: float = 0.6
 
     def bind(self) -> Any:
         """Run-time object for matrices of which nothing is known: dense ones."""
@@ -29,8 +35,13 @@ class Automatic:
 
     def choose(self, J: Any) -> Any:
         """The solver for J."""
-        sparse = isinstance(J, BlockMatrix) or hasattr(J, "tocsr")
-        return SparseCholesky() if sparse and J.shape[1] > self.dense_columns else DenseQR()
+        if J.shape[1] <= self.dense_columns or not (isinstance(J, BlockMatrix) or hasattr(J, "tocsr")):
+            return DenseQR()
+        if isinstance(J, BlockMatrix):
+            variable = best_variable(J)
+            if variable is not None and variable.size >= self.eliminated_share * J.shape[1]:
+                return SchurComplement()
+        return SparseCholesky()
 
 
 def chosen(solver: Any, J: Any) -> Any:

@@ -7,7 +7,7 @@ column stands nowhere, and is zero: it belongs to a variable that is held fixed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,14 +48,22 @@ class BlockMatrix:
     ----------
     shape : tuple of int
     parts : list of BlockPart
+    variables : dict of str to (int, int), optional
+        First column, and the one after the last, of each variable that has a name.
     """
 
-    __slots__ = ("parts", "shape")
+    __slots__ = ("parts", "shape", "variables")
     ndim = 2
 
-    def __init__(self, shape: tuple[int, int], parts: list[BlockPart]) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        parts: list[BlockPart],
+        variables: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
         self.shape = shape
         self.parts = parts
+        self.variables = variables
 
     @property
     def dtype(self) -> Any:
@@ -97,19 +105,20 @@ class BlockMatrix:
 
     def scaled_rows(self, w: Any) -> BlockMatrix:
         """diag(w) times the matrix."""
-        return BlockMatrix(self.shape, [part._replace(blocks=_rows(w, part) * part.blocks) for part in self.parts])
+        return self._with([part._replace(blocks=_rows(w, part) * part.blocks) for part in self.parts])
 
     def mapped_rows(self, row: int, f: Callable[[Any], Any]) -> BlockMatrix:
         """The matrix with the blocks of the parts that start at ``row`` replaced by ``f(blocks)``."""
-        return BlockMatrix(
-            self.shape, [part._replace(blocks=f(part.blocks)) if part.row == row else part for part in self.parts]
-        )
+        return self._with([part._replace(blocks=f(part.blocks)) if part.row == row else part for part in self.parts])
+
+    def _with(self, parts: list[BlockPart]) -> BlockMatrix:
+        return BlockMatrix(self.shape, parts, self.variables)
 
     def __iter__(self) -> Iterator[BlockPart]:
         return iter(self.parts)
 
     def __mul__(self, factor: float) -> BlockMatrix:
-        return BlockMatrix(self.shape, [part._replace(blocks=factor * part.blocks) for part in self.parts])
+        return self._with([part._replace(blocks=factor * part.blocks) for part in self.parts])
 
     __rmul__ = __mul__
 

@@ -20,6 +20,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -57,6 +58,38 @@ class Iterative:
         ):
             if not holds:
                 raise ValueError(f"`{name}` must be {must}; got {getattr(self, name)!r}.")
+
+
+class ForcingTerm:
+    """The forcing term of a run: from the gradient at this Jacobian and the one before.
+
+    Attributes
+    ----------
+    value : float
+        The last one.
+    """
+
+    __slots__ = ("_last_norm", "_norm", "_r", "rule", "value")
+
+    def __init__(self, rule: Iterative) -> None:
+        self.rule, self.value = rule, rule.largest
+        self._norm = self._last_norm = math.nan
+        self._r: Any = None
+
+    def renew(self) -> None:
+        """Take note of a new Jacobian."""
+        self._r = None
+        self._last_norm, self._norm = self._norm, math.nan
+
+    def at(self, r: Any, gradient: Callable[[], Any]) -> float:
+        """The term for a residual, whose gradient is asked for once."""
+        if r is not self._r:
+            g = gradient()
+            self._r, self._norm = r, math.sqrt(float(g.dot(g)))
+            rule = self.rule
+            ratio = self._norm / self._last_norm if self._last_norm > 0.0 else 1.0
+            self.value = min(max(rule.gamma * ratio**rule.alpha, rule.least), rule.largest)
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -100,20 +133,24 @@ class _BoundIterative:
         Products with J in all systems so far.
     """
 
-    __slots__ = ("_J", "_gradient_norm", "_last_norm", "_norms", "_r", "eta", "products", "rule")
+    __slots__ = ("_J", "_forcing", "_norms", "products", "rule")
 
     def __init__(self, rule: Iterative) -> None:
         self.rule = rule
         self._J: Any = None
-        self._r: Any = None
         self._norms: Any = None
-        self._gradient_norm = self._last_norm = math.nan
-        self.eta, self.products = rule.largest, 0
+        self._forcing = ForcingTerm(rule)
+        self.products = 0
+
+    @property
+    def eta(self) -> float:
+        """See the class."""
+        return self._forcing.value
 
     def factor(self, J: Any) -> None:
         """Take a new J; nothing is factorized."""
-        self._J, self._norms, self._r = J, None, None
-        self._last_norm, self._gradient_norm = self._gradient_norm, math.nan
+        self._J, self._norms = J, None
+        self._forcing.renew()
 
     def column_norms(self) -> Any:
         """Norms of the columns of J: exact for matrices, 1 for operators, whose columns are not known."""
@@ -128,13 +165,7 @@ class _BoundIterative:
 
     def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
         """Minimizer s to the forcing term, and J s."""
-        if r is not self._r:
-            g = self._J.T @ r
-            self._r, self._gradient_norm = r, math.sqrt(float(g.dot(g)))
-            rule = self.rule
-            ratio = self._gradient_norm / self._last_norm if self._last_norm > 0.0 else 1.0
-            self.eta = min(max(rule.gamma * ratio**rule.alpha, rule.least), rule.largest)
-        return self._solved(r, lam, scale, self.eta)
+        return self._solved(r, lam, scale, self._forcing.at(r, lambda: self._J.T @ r))
 
     def _solved(self, r: Any, lam: float, scale: Any, eta: float) -> tuple[Any, Any]:
         """Solve in variables z = W s that make the columns of [J; sqrt(lam) D] equally long."""

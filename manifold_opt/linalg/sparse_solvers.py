@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class SparseCholesky:
     def __post_init__(self) -> None:
         if self.method != "auto" and self.method not in METHODS:
             raise ValueError(f"`method` must be 'auto' or one of {', '.join(map(repr, METHODS))}; got {self.method!r}.")
+
+    sparse: ClassVar[bool] = True
 
     def bind(self) -> BoundSparse:
         """Run-time object."""

@@ -194,6 +194,7 @@ class BlockObjective(Objective):
         columns = _first_columns(M)
         bound = [_BoundBlock(block, M, p, columns, self.autodiff) for block in self.blocks]
         shape = sum(b.n * b.m for b in bound), M.dim
+        variables = {name: (start, start + M[name].dim) for name, start in columns.items()}
 
         def residual(p: Any) -> Any:
             return np.concatenate([b.residual(p).reshape(-1) for b in bound])
@@ -203,7 +204,7 @@ class BlockObjective(Objective):
             for b in bound:
                 parts += [BlockPart(row, c, blocks) for c, blocks in b.jacobian(p)]
                 row += b.n * b.m
-            return None, BlockMatrix(shape, parts)
+            return None, BlockMatrix(shape, parts, variables)
 
         robust = None
         if any(block.loss is not None for block in self.blocks):

@@ -161,7 +161,7 @@ class Reduction:
         """Jacobian on N from one on M."""
         if isinstance(J, BlockMatrix):
             parts = [own for part in J for own in _moved_parts(part, self.source)]
-            return BlockMatrix((J.shape[0], self.manifold.dim), parts)
+            return BlockMatrix((J.shape[0], self.manifold.dim), parts, self._moved_variables(J.variables))
         if hasattr(J, "tocsr"):
             from scipy.sparse import csr_array
 
@@ -172,6 +172,12 @@ class Reduction:
         if len(self._leader) == 0:  # columns are left out and keep their order
             return J[:, self.source >= 0]
         return self.restrict_coordinates(J)
+
+    def _moved_variables(self, variables: Any) -> dict[str, tuple[int, int]]:
+        """Columns of each variable of which something is free."""
+        moved = {name: self.source[start:stop] for name, (start, stop) in (variables or {}).items()}
+        free = {name: columns[columns >= 0] for name, columns in moved.items()}
+        return {name: (int(c.min()), int(c.max()) + 1) for name, c in free.items() if c.size}
 
     def __repr__(self) -> str:
         return f"Reduction({self.full!r} to {self.manifold!r})"

@@ -6,6 +6,7 @@ from .adaptive_regularization_with_cubics import (
 )
 from .alternating_gradient_descent import AlternatingGradientDescentState as AlternatingGradientDescentState
 from .alternating_gradient_descent import alternating_gradient_descent as alternating_gradient_descent
+from .bundle_adjustment import bundle_adjust as bundle_adjust
 from .conjugate_gradient_descent import ConjugateGradientDescentState as ConjugateGradientDescentState
 from .conjugate_gradient_descent import conjugate_gradient_descent as conjugate_gradient_descent
 from .conjugate_residual import ConjugateResidualState as ConjugateResidualState

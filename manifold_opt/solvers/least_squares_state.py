@@ -19,7 +19,6 @@ import numpy as np
 from ..core.state import SolverState
 from ..core.status import Status
 from ..linalg.automatic import Automatic, chosen
-from ..linalg.sparse_solvers import SparseCholesky
 from ..objectives.evaluation import Counts
 from ..stopping import (
     StopAfter,
@@ -264,10 +263,10 @@ class LeastSquaresState(SolverState):
 
     def is_sparse(self) -> bool:
         """Whether the linear systems at the current point are solved by a sparse factorization."""
-        if isinstance(self.linear_solver, SparseCholesky):
+        if getattr(self.linear_solver, "sparse", False):
             return True
         known = self.status is Status.RUNNING and self.evaluation is not None
-        return known and isinstance(chosen(self.linear_solver, self.evaluation.jacobian), SparseCholesky)
+        return known and getattr(chosen(self.linear_solver, self.evaluation.jacobian), "sparse", False)
 
     def model_jacobian(self, e: Any) -> Any:
         """Matrix of the linear model at an evaluation."""
