@@ -7,6 +7,7 @@ eliminated instance; two groups may share columns (a lens that all cameras have)
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 from . import lapack
 from .block_matrix import BlockMatrix, BlockPart
 from .elimination import Elimination
+from .factorizations import factorization
 from .grouped_products import GroupedProducts
 from .normal_matrix import NormalPattern
-from .sparse_solvers import SuperLU
 
 REDUCED = ("dense", "sparse", "iterative")
 # "auto": up to so many columns a dense factorization takes milliseconds; pairs beyond which S is not formed
@@ -35,7 +36,7 @@ def reduced_system(rule: Any, elimination: Elimination) -> ReducedSystem:
         size = len(elimination.kept)
         # a sparse factorization of a matrix that is a third full does no less work
         kind = "dense" if size <= _DENSE_COLUMNS or blocks.numbers() > size * size / 6 else "sparse"
-    return DenseSystem(blocks) if kind == "dense" else SparseSystem(blocks)
+    return DenseSystem(blocks) if kind == "dense" else SparseSystem(blocks, rule.method)
 
 
 class ReducedSystem:
@@ -232,31 +233,31 @@ class DenseSystem(ReducedSystem):
 class SparseSystem(ReducedSystem):
     """S by blocks in a sparse pattern, and its sparse Cholesky factor."""
 
-    def __init__(self, blocks: ReducedBlocks, pattern: Any = None, scatters: Any = None) -> None:
+    def __init__(self, blocks: ReducedBlocks, method: str) -> None:
         self.blocks = blocks
-        self.pattern: NormalPattern = _pattern(blocks) if pattern is None else pattern
-        if scatters is None:
-            places = _Places(self.pattern)
-            scatters = [_Scatter(*b, places) for b in blocks.blocks()], places.mirrored()
-        self._scatters = scatters
-        self._method = SuperLU(self.pattern)
+        self.pattern = _pattern(blocks)
+        places = _Places(self.pattern)
+        self._scatters = [_Scatter(*b, places) for b in blocks.blocks()]
+        self._upper, self._lower = places.mirrored()
+        self._factorization = factorization(self.pattern, method)
 
     def fresh(self) -> SparseSystem:
         """Another one of the same pattern."""
-        return SparseSystem(self.blocks, self.pattern, self._scatters)
+        other = copy(self)
+        other._factorization = self._factorization.fresh()
+        return other
 
     def factor(self, families: list[Any], damping: Any, instances: int) -> None:
         """See `ReducedSystem.factor`."""
         values = np.zeros(int(self.pattern.offsets[-1]), damping.dtype)
-        scatters, (upper, lower) = self._scatters
-        for scatter, numbers in zip(scatters, self.blocks.values(families), strict=True):
+        for scatter, numbers in zip(self._scatters, self.blocks.values(families), strict=True):
             scatter.add(values, numbers)
-        values[upper] = values[lower]
-        self._method.factor(values, damping)
+        values[self._upper] = values[self._lower]
+        self._factorization.factor(values, damping)
 
     def solve(self, b: Any, eta: float) -> Any:
         """See `ReducedSystem.solve`."""
-        return self._method.solve(b)
+        return np.asarray(self._factorization.solve(b)).astype(b.dtype, copy=False)
 
 
 class _Places:
@@ -269,14 +270,13 @@ class _Places:
         self._within = np.empty(pattern.size, np.int64)
         self._node[pattern.columns] = np.repeat(np.arange(len(widths)), widths)
         self._within[pattern.columns] = np.arange(pattern.size) - np.repeat(pattern.starts[:-1], widths)
-        self._keys = pattern.low.astype(np.int64) * len(widths) + pattern.high
 
     def __call__(self, r: Any, c: Any) -> Any:
         node, within, pattern = self._node, self._within, self.pattern
         # within a node the lower half is the one that counts
         swap = (node[r] < node[c]) | ((node[r] == node[c]) & (within[r] < within[c]))
         r, c = np.where(swap, c, r), np.where(swap, r, c)
-        block = np.searchsorted(self._keys, node[c] * len(pattern.widths) + node[r])
+        block = pattern.find(node[r], node[c])
         return pattern.offsets[block] + within[r] * pattern.widths[node[c]] + within[c]
 
     def mirrored(self) -> tuple[Any, Any]:

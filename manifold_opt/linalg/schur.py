@@ -28,6 +28,7 @@ import numpy as np
 
 from .block_matrix import BlockMatrix
 from .elimination import Elimination, Pattern, Rows, best_variable, named_variable, plan
+from .factorizations import METHODS
 from .iterative_solvers import ForcingTerm, Iterative
 from .reduced_systems import REDUCED, ReducedSystem, reduced_system
 
@@ -50,6 +51,8 @@ class SchurComplement(Iterative):
         How the rest is solved: dense Cholesky, sparse Cholesky, or conjugate gradients without forming the matrix.
         ``"auto"`` takes dense up to 1000 columns or where most blocks are there, iterative where forming the matrix
         needs more than 50 million products of blocks, else sparse.
+    method : str
+        Factorization of the sparse matrix, see `SparseCholesky`.
     preconditioner : {"schur-jacobi", "block-jacobi", "jacobi", None}
         Of the conjugate gradients: the diagonal blocks of the reduced matrix, those of F'F, or its diagonal.
     gamma, alpha, least, largest, max_products
@@ -64,11 +67,16 @@ class SchurComplement(Iterative):
     sparse: ClassVar[bool] = True
     eliminate: str = "auto"
     reduced: str = "auto"
+    method: str = "auto"
     preconditioner: str | None = "schur-jacobi"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (("reduced", ("auto", *REDUCED)), ("preconditioner", PRECONDITIONERS)):
+        for name, choices in (
+            ("reduced", ("auto", *REDUCED)),
+            ("method", ("auto", *METHODS)),
+            ("preconditioner", PRECONDITIONERS),
+        ):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"`{name}` must be one of {', '.join(map(repr, choices))}; got {getattr(self, name)!r}."

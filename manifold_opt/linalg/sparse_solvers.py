@@ -29,13 +29,12 @@ class SparseCholesky:
         `manifold_opt.linalg.factorizations`.
     """
 
+    sparse: ClassVar[bool] = True
     method: str = "auto"
 
     def __post_init__(self) -> None:
         if self.method != "auto" and self.method not in METHODS:
             raise ValueError(f"`method` must be 'auto' or one of {', '.join(map(repr, METHODS))}; got {self.method!r}.")
-
-    sparse: ClassVar[bool] = True
 
     def bind(self) -> BoundSparse:
         """Run-time object."""
