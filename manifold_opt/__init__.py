@@ -47,7 +47,7 @@ _NAMES = {
         GeomstatsManifold import_geomstats
         FixedRank
         Similarity
-        HermitianPositiveDefinite
+        HermitianPositiveDefinite SpecialPositiveDefinite
         MetricManifold Scaled TangentBundle Validated
         Essential
     """,

@@ -17,7 +17,7 @@ from manifold_opt.linalg.namespace import adjoint as conjugate
 from manifold_opt.linalg.rules import differentiable, pulled
 from manifold_opt.linalg.symmetric import sym
 
-_DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+_DOUBLE, _SINGLE, _COMPLEX = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
 
 
 def _solve_forward(A: Array, B: Array) -> Array:
@@ -91,8 +91,11 @@ def cholesky(A: Array) -> Array:
 def _triangular_forward(L: Array, B: Array, *, adjoint: bool) -> Array:
     if type(L) is not np.ndarray or type(B) is not np.ndarray:
         return _solve(conjugate(L) if adjoint else L, B)
-    if L.ndim == 2 and B.ndim == 2 and L.dtype is _DOUBLE and B.dtype is _DOUBLE:
-        return lapack.dtrtrs(L, B, lower=1, trans=int(adjoint))[0]
+    if L.ndim == 2 and B.ndim == 2 and L.dtype is B.dtype:
+        if L.dtype is _DOUBLE:
+            return lapack.dtrtrs(L, B, lower=1, trans=int(adjoint))[0]
+        if L.dtype is _COMPLEX:
+            return lapack.ztrtrs(L, B, lower=1, trans=2 * int(adjoint))[0]
     return _substitute(conjugate(L) if adjoint else L, B, upper=adjoint)
 
 

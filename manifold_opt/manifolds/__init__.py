@@ -27,6 +27,7 @@ from manifold_opt.manifolds.rotations import Rotations
 from manifold_opt.manifolds.scaled import Scaled
 from manifold_opt.manifolds.similarity import Similarity
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
+from manifold_opt.manifolds.special_positive_definite import SpecialPositiveDefinite
 from manifold_opt.manifolds.sphere import Sphere
 from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
@@ -73,6 +74,7 @@ __all__ = [
     "Similarity",
     "SkewSymmetric",
     "SpecialEuclidean",
+    "SpecialPositiveDefinite",
     "SpecialUnitary",
     "Sphere",
     "Stiefel",

@@ -19,7 +19,7 @@ from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.positive_definite import PositiveDefinite, gram, solved, whitened
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 
-__all__ = ["AffineInvariant", "HermitianPositiveDefinite"]
+__all__ = ["AffineInvariant", "AffineInvariantGeometry", "HermitianPositiveDefinite", "log_spectrum"]
 
 _DOUBLE, _COMPLEX = np.dtype(np.float64), np.dtype(np.complex128)
 
@@ -96,7 +96,7 @@ class AffineInvariantGeometry(PositiveDefinite):
     def distance(self, p: Array, q: Array) -> Any:
         """The norm of the logarithms of the eigenvalues of ``p^-1 q``."""
         if type(p) is np.ndarray and type(q) is np.ndarray:
-            logarithms = _log_spectrum(p, q, vectors=False)[1]
+            logarithms = log_spectrum(p, q, vectors=False)[1]
             if logarithms.ndim == 1:
                 return math.sqrt(logarithms.dot(logarithms))
             return scalar(np.sqrt(np.einsum("...i,...i->...", logarithms, logarithms)))
@@ -121,7 +121,7 @@ class AffineInvariantGeometry(PositiveDefinite):
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """``L V diag(log w) V^H L^H`` for the eigendecomposition ``L^-1 q L^-H = V diag(w) V^H``."""
         if type(p) is np.ndarray and type(q) is np.ndarray:
-            L, logarithms, V = _log_spectrum(p, q)
+            L, logarithms, V = log_spectrum(p, q)
             X = _congruence(_product(L, V), logarithms)
             return X if out is None else written(X, out)
         L = cholesky(p)
@@ -168,7 +168,7 @@ class AffineInvariantGeometry(PositiveDefinite):
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """``E X E^H`` with ``E = (q p^-1)^(1/2)``."""
         if is_numpy(p, X, q):
-            L, logarithms, V = _log_spectrum(p, q)
+            L, logarithms, V = log_spectrum(p, q)
             return written(_carried(L, X, V, np.exp(0.5 * logarithms)), out)
         L = cholesky(p)
         R = L @ hermitian_sqrt(whitened(L, q))
@@ -272,7 +272,7 @@ def _spectrum(p: np.ndarray, X: np.ndarray, vectors: bool = True) -> tuple[Any, 
     return (L, *np.linalg.eigh(S)) if vectors else (L, np.linalg.eigvalsh(S), None)
 
 
-def _log_spectrum(p: np.ndarray, q: np.ndarray, vectors: bool = True) -> tuple[Any, Any, Any]:
+def log_spectrum(p: np.ndarray, q: np.ndarray, vectors: bool = True) -> tuple[Any, Any, Any]:
     """The Cholesky factor L of p, and logarithms of eigenvalues, and eigenvectors, of ``L^-1 q L^-H``.
 
     The eigenvalues of ``L^-1 (q - p) L^-H`` have an error of eps times the largest of them (or of 1). Where a

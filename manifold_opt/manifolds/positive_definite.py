@@ -18,9 +18,9 @@ from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.frames import skew_coordinates, skew_from_coordinates
 from manifold_opt.manifolds.parameters import positive_integers
 
-__all__ = ["PositiveDefinite", "check_definite", "check_hermitian", "gram", "solved", "whitened"]
+__all__ = ["PositiveDefinite", "check_definite", "check_hermitian", "diagonal", "gram", "solved", "whitened"]
 
-_DOUBLE = np.dtype(np.float64)
+_DOUBLE, _COMPLEX = np.dtype(np.float64), np.dtype(np.complex128)
 
 
 class PositiveDefinite(Manifold):
@@ -163,4 +163,12 @@ def whitened(L: Array, X: Array) -> Array:
     if type(L) is np.ndarray and type(X) is np.ndarray and L.ndim == 2 == X.ndim:
         if L.dtype is _DOUBLE and X.dtype is _DOUBLE:
             return lapack.dtrtrs(L, lapack.dtrtrs(L, X, lower=1)[0].T, lower=1)[0]
+        if L.dtype is _COMPLEX and X.dtype is _COMPLEX:
+            return lapack.ztrtrs(L, lapack.ztrtrs(L, X, lower=1)[0].conj().T, lower=1)[0]
     return solved(L, adjoint(solved(L, X)))
+
+
+def diagonal(A: Array) -> Array:
+    """The diagonals of square matrices."""
+    every = np.arange(A.shape[-1])
+    return A[..., every, every]

@@ -43,6 +43,7 @@ from manifold_opt.manifolds import (
     Similarity,
     SkewSymmetric,
     SpecialEuclidean,
+    SpecialPositiveDefinite,
     SpecialUnitary,
     Sphere,
     Stiefel,
@@ -228,4 +229,6 @@ MANIFOLDS = [
     TangentBundle(ComplexCircle(2)),
     Validated(ProductManifold(R=Rotations(2), t=Sphere(1))),
     Essential(),
+    SpecialPositiveDefinite(2),
+    SpecialPositiveDefinite(3, determinant=2.0, field="complex"),
 ]

@@ -171,3 +171,14 @@ def bures_wasserstein_exp(p, X):
     S = Q * mp.matrix([[E[i, j] / (values[i] + values[j]) for j in range(n)] for i in range(n)]) * Q.T
     T = mp.eye(n) + S
     return _array(T * P * T)
+
+
+# ---------------- positive definite matrices of determinant 1
+
+
+def special_positive_definite_log(p, q):
+    P, Q = _symmetric(p), _symmetric(q)
+    P, Q = P / mp.root(mp.det(P), P.rows), Q / mp.root(mp.det(Q), Q.rows)
+    root, inverse = _function(P, mp.sqrt), _function(P, lambda x: 1 / mp.sqrt(x))
+    L = _function(inverse * Q * inverse, mp.log)
+    return _array(root * L * root), mp.mnorm(L, "f")
