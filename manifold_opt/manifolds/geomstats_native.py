@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from manifold_opt.manifolds.affine_invariant import HermitianPositiveDefinite
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.half_space import HalfSpace
@@ -74,6 +75,9 @@ _NATIVE: dict[tuple[str, str], Callable[[Any], Manifold | None]] = {
     ("PoincareHalfSpace", "PoincareHalfSpaceMetric"): lambda s: HalfSpace(s.dim),
     ("PositiveReals", "PositiveRealsMetric"): lambda s: Positive(1),
     ("SPDMatrices", "SPDAffineMetric"): lambda s: SymmetricPositiveDefinite(s.n),
+    ("SPDMatrices", "SPDLogEuclideanMetric"): lambda s: SymmetricPositiveDefinite(s.n, metric="log-euclidean"),
+    ("SPDMatrices", "SPDBuresWassersteinMetric"): lambda s: SymmetricPositiveDefinite(s.n, metric="bures-wasserstein"),
+    ("HPDMatrices", "HPDAffineMetric"): lambda s: HermitianPositiveDefinite(s.n),
     ("_SpecialOrthogonalMatrices", "BiInvariantMetric"): lambda s: Rotations(s.n),
     ("Stiefel", "StiefelCanonicalMetric"): lambda s: Stiefel(s.n, s.p, metric="canonical"),
     ("CategoricalDistributions", "CategoricalMetric"): lambda s: ProbabilitySimplex(s.dim),

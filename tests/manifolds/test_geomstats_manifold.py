@@ -15,6 +15,7 @@ from manifold_opt import (
     Euclidean,
     HalfSpace,
     Hermitian,
+    HermitianPositiveDefinite,
     Hyperbolic,
     PoincareBall,
     Positive,
@@ -68,6 +69,11 @@ def geometry(name, *arguments, **keywords):
         "RankKPSDMatrices": "rank_k_psd_matrices",
     }
     return space(name, *arguments, module=f"geometry.{modules[name]}", **keywords)
+
+
+def spd(metric):
+    module = import_geomstats("geomstats.geometry.spd_matrices")
+    return module.SPDMatrices(2, equip=False).equip_with_metric(getattr(module, metric))
 
 
 def information(name, *arguments, **keywords):
@@ -126,6 +132,9 @@ PROMOTED = [
     (lambda: geometry("PoincareHalfSpace", 3), HalfSpace(3)),
     (lambda: geometry("PositiveReals"), Positive(1)),
     (lambda: geometry("SPDMatrices", 3), SymmetricPositiveDefinite(3)),
+    (lambda: spd("SPDLogEuclideanMetric"), SymmetricPositiveDefinite(2, metric="log-euclidean")),
+    (lambda: spd("SPDBuresWassersteinMetric"), SymmetricPositiveDefinite(2, metric="bures-wasserstein")),
+    (lambda: space("HPDMatrices", 2, module="geometry.hpd_matrices"), HermitianPositiveDefinite(2)),
     (lambda: geometry("SpecialOrthogonal", 3), Rotations(3)),
     (lambda: geometry("Stiefel", 4, 2), Stiefel(4, 2, metric="canonical")),
     (lambda: information("CategoricalDistributions", 3), ProbabilitySimplex(3)),
