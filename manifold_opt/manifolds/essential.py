@@ -192,16 +192,18 @@ class Essential(Manifold):
         turn, _ = aligning_turn(p, q)
         if xp is np and p.ndim == 3 == q.ndim:
             c, s = -2.0 * math.sin(0.5 * turn) ** 2, math.sin(turn)
-            S = q + np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 0.0)), q.dtype) @ q
+            D = (q - p) + np.array(((c, -s, 0.0), (s, c, 0.0), (0.0, 0.0, 0.0)), q.dtype) @ q
             if abs(turn) > 0.1:
+                S = p + D
                 W = np.array((self.rotations.log(p[0], S[0]), self.rotations.log(p[1], S[1])))
                 return written(self._horizontal(p, W), out)
-        half = xp.sin(0.5 * turn)
-        c, s = -2.0 * half * half, xp.sin(turn)
-        zero = 0.0 * s
-        rows = [xp.stack(row, axis=-1) for row in ((c, -s, zero), (s, c, zero), (zero, zero, zero))]
-        # the rotation less the identity: small differences keep their digits
-        D = (q - p) + (xp.stack(rows, axis=-2)[..., None, :, :]) @ q
+        else:
+            half = xp.sin(0.5 * turn)
+            c, s = -2.0 * half * half, xp.sin(turn)
+            zero = 0.0 * s
+            rows = [xp.stack(row, axis=-1) for row in ((c, -s, zero), (s, c, zero), (zero, zero, zero))]
+            # the rotation less the identity: small differences keep their digits
+            D = (q - p) + (xp.stack(rows, axis=-2)[..., None, :, :]) @ q
         W = rotation_log1p(transpose(p) @ D)
         return written(self._horizontal(p, W), out)
 
