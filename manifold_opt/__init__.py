@@ -22,6 +22,7 @@ _NAMES = {
         CriticalPoint HessianSpectrum Profile check_differential check_gradient check_hessian check_jacobian
         critical_points extreme_eigenvalues hessian_matrix hessian_spectrum line_profile operator_matrix
         plane_profile tangent_basis_matrix
+        check_inverse_retraction check_retraction check_transport
     """,
     "core": "Problem Result SolverState Status solve",
     "directions": """

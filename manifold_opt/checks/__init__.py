@@ -2,6 +2,7 @@
 
 from .critical_points import CriticalPoint, critical_points
 from .derivatives import check_differential, check_gradient, check_hessian, check_jacobian
+from .methods import check_inverse_retraction, check_retraction, check_transport
 from .profiles import Profile, line_profile, plane_profile
 from .slopes import SlopeCheck
 from .spectrum import (
@@ -21,7 +22,10 @@ __all__ = [
     "check_differential",
     "check_gradient",
     "check_hessian",
+    "check_inverse_retraction",
     "check_jacobian",
+    "check_retraction",
+    "check_transport",
     "critical_points",
     "extreme_eigenvalues",
     "hessian_matrix",

@@ -8,6 +8,8 @@ References
 .. [1] J. Nocedal and S. Wright, Numerical Optimization, 2nd edition, Springer 2006, chapter 6.
 .. [2] W. Huang, K. Gallivan, P.-A. Absil, A Broyden class of quasi-Newton methods for Riemannian optimization, SIAM J.
    Optim. 25 (2015), 1660-1685.
+.. [3] W. C. Davidon, Optimally conditioned optimization algorithms without line searches, Math. Program. 9 (1975),
+   1-30.
 """
 
 from __future__ import annotations
@@ -51,6 +53,19 @@ def rank_two_dual(A: Any, u: Any, v: Any) -> Any:
     c = u @ v
     Av = A @ v
     return A - (np.outer(u, Av) + np.outer(Av, u)) / c + (1.0 + (v @ Av) / c) / c * np.outer(u, u)
+
+
+def davidon(A: Any, u: Any, v: Any) -> float:
+    """Davidon's weight of `rank_two_dual(A, u, v)` beside `rank_two(A, u, v)`: [3], [1] section 6.3.
+
+    Where the symmetric rank-one update is positive definite, it is that.
+    """
+    c, b = float(u @ v), float(v @ A @ v)
+    h = float(u @ np.linalg.solve(A, u))
+    if c > 2.0 * b * h / (b + h):
+        return c / (c - b)
+    gap = b * h - c * c
+    return c * (h - c) / gap if gap > 0.0 else 0.0  # u along A v: all updates are the same
 
 
 @dataclass(frozen=True)
@@ -99,18 +114,20 @@ class InverseBroyden(QuasiNewtonUpdate):
 
     Parameters
     ----------
-    phi : float
-        In [0, 1], so that the matrix stays positive definite.
+    phi : float or "davidon"
+        In [0, 1], so that the matrix stays positive definite; or Davidon's, anew in each update, with which the
+        matrix before and after differ least: the condition of one relative to the other is smallest.
     """
 
-    phi: float = 0.5
+    phi: float | str = 0.5
 
     def __post_init__(self) -> None:
         _check_phi(self.phi)
 
     def update(self, A: Any, s: Any, y: Any) -> Any:
         """See `QuasiNewtonUpdate.update`."""
-        return (1.0 - self.phi) * rank_two_dual(A, s, y) + self.phi * rank_two(A, s, y)
+        phi = 1.0 - davidon(A, s, y) if isinstance(self.phi, str) else self.phi
+        return (1.0 - phi) * rank_two_dual(A, s, y) + phi * rank_two(A, s, y)
 
 
 @dataclass(frozen=True)
@@ -119,11 +136,12 @@ class Broyden(QuasiNewtonUpdate):
 
     Parameters
     ----------
-    phi : float
-        In [0, 1], so that the matrix stays positive definite.
+    phi : float or "davidon"
+        In [0, 1], so that the matrix stays positive definite; or Davidon's, anew in each update, with which the
+        matrix before and after differ least: the condition of one relative to the other is smallest.
     """
 
-    phi: float = 0.5
+    phi: float | str = 0.5
     inverse: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -131,7 +149,8 @@ class Broyden(QuasiNewtonUpdate):
 
     def update(self, A: Any, s: Any, y: Any) -> Any:
         """See `QuasiNewtonUpdate.update`."""
-        return (1.0 - self.phi) * rank_two(A, y, s) + self.phi * rank_two_dual(A, y, s)
+        phi = davidon(A, y, s) if isinstance(self.phi, str) else self.phi
+        return (1.0 - phi) * rank_two(A, y, s) + phi * rank_two_dual(A, y, s)
 
 
 @dataclass(frozen=True)
@@ -179,9 +198,9 @@ def _rank_one(A: Any, u: Any, v: Any, r: float) -> Any:
     return A + np.outer(w, w) / c
 
 
-def _check_phi(phi: float) -> None:
-    if not 0.0 <= phi <= 1.0:
-        raise ValueError(f"`phi` must be between 0 (BFGS) and 1 (DFP); got {phi!r}.")
+def _check_phi(phi: float | str) -> None:
+    if not (phi == "davidon" if isinstance(phi, str) else 0.0 <= phi <= 1.0):
+        raise ValueError(f"`phi` must be between 0 (BFGS) and 1 (DFP), or 'davidon'; got {phi!r}.")
 
 
 def check_update(value: Any) -> None:

@@ -66,6 +66,9 @@ class QuasiNewtonState(LineSearchState):
         Whether to skip pairs with <s, y> < theta(|grad f(p)|) <s, s>; True is theta(x) = 1e-4 x.
     damped : bool
         Powell's damping.
+    locking : bool
+        Whether the new gradient is divided by |t X| / |T(t X)| before the old one is taken off, for a transport that
+        changes lengths: the locking condition of [1].
     initial_scale : float
         Factor of the first H, and of <s, y> / <y, y> in H0 of the limited memory.
     preconditioner : callable, optional
@@ -103,6 +106,7 @@ class QuasiNewtonState(LineSearchState):
         update: QuasiNewtonUpdate | None = None,
         cautious: bool | Callable[[float], float] = False,
         damped: bool = False,
+        locking: bool = False,
         initial_scale: float = 1.0,
         preconditioner: Any = None,
         nondescent: str | None = None,
@@ -132,7 +136,7 @@ class QuasiNewtonState(LineSearchState):
         if nondescent not in (None, *NONDESCENT):
             raise ValueError(f"`nondescent` must be one of {', '.join(map(repr, NONDESCENT))}; got {nondescent!r}.")
         self.cautious = cautious_bound if cautious is True else cautious or None
-        self.damped, self.initial_scale = damped, initial_scale
+        self.damped, self.locking, self.initial_scale = damped, locking, initial_scale
         self.preconditioner = preconditioner
         self.nondescent = nondescent or ("reset" if self.update.needs_curvature else "steepest")
 
@@ -233,7 +237,8 @@ class QuasiNewtonState(LineSearchState):
         model.offer(t * X, old.gradient)
         model.move(M, self.transport, q, self._isometric)
         s, g = model.offered
-        y = new.gradient - g
+        stretch = self._stretch(M.norm(q, s)) if self.locking else 1.0
+        y = (new.gradient if stretch == 1.0 else new.gradient / stretch) - g
         if self.damped:
             y = self._curved(s, y, -t * g, M.inner(q, s, y), -t * M.inner(q, s, g))
         model.learn(M, y, self.step_norm**2 if self._isometric else None, least)
@@ -242,12 +247,18 @@ class QuasiNewtonState(LineSearchState):
         """The same in coordinates, which the transport of the frame does not change."""
         t = self.stepsize
         s, c = model.coordinates(M, tX), model.coordinates(M, old.gradient)
-        model.move(M, self.transport, self.evaluation.point, self._isometric)
-        y = model.coordinates(M, self.evaluation.gradient) - c
+        p, q = old.point, self.evaluation.point
+        stretch = self._stretch(M.norm(q, self.transport(p, tX, q))) if self.locking else 1.0
+        model.move(M, self.transport, q, self._isometric)
+        y = model.coordinates(M, self.evaluation.gradient) / stretch - c
         y = self._curved(s, y, -t * c, float(s @ y), -t * float(s @ c))
         sy = float(s @ y)
         if sy >= least * float(s @ s) and (sy > 0.0 or not self.update.needs_curvature):
             model.learn(s, y, sy)
+
+    def _stretch(self, length: float) -> float:
+        """How much longer the step is than what the transport, of this length, has made of it."""
+        return self.step_norm / length if length > 0.0 and not self._isometric else 1.0
 
     def _curved(self, s: Any, y: Any, Bs: Any, sy: float, sBs: float) -> Any:
         """Change of the gradient, damped so that <s, y> >= 0.2 <s, B s>."""
@@ -269,6 +280,7 @@ def quasi_newton(
     update: QuasiNewtonUpdate | None = None,
     cautious: bool | Callable[[float], float] = False,
     damped: bool = False,
+    locking: bool = False,
     initial_scale: float = 1.0,
     preconditioner: Any = None,
     nondescent: str | None = None,
@@ -301,6 +313,8 @@ def quasi_newton(
         Skip pairs of little curvature: <s, y> < theta(|gradient|) <s, s>; True is theta(x) = 1e-4 x.
     damped : bool
         Damp pairs of little curvature instead (Powell).
+    locking : bool
+        Whether the change of the gradient is scaled by how much the transport changes lengths.
     initial_scale : float
         Factor of the initial inverse matrix.
     preconditioner : callable, optional
@@ -352,6 +366,7 @@ def quasi_newton(
             update=update,
             cautious=cautious,
             damped=damped,
+            locking=locking,
             initial_scale=initial_scale,
             preconditioner=preconditioner,
             nondescent=nondescent,

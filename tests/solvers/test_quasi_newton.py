@@ -23,6 +23,7 @@ from manifold_opt import (
     InverseDFP,
     InverseSR1,
     PowerManifold,
+    Problem,
     ProductManifold,
     QuasiNewtonState,
     Rotations,
@@ -49,6 +50,8 @@ UPDATES = [
     SR1(),
     InverseBroyden(0.5),
     Broyden(0.5),
+    InverseBroyden("davidon"),
+    Broyden("davidon"),
 ]
 VARIANTS = [dict(memory=20), dict(memory=3), *(dict(memory=None, update=update) for update in UPDATES)]
 named = lambda keywords: repr(keywords)[:60]
@@ -340,6 +343,56 @@ def test_direct_and_inverse_updates_are_inverse_to_each_other(direct, inverse):
         s = rng.standard_normal(5)
         B, H = direct.update(B, s, A @ s), inverse.update(H, s, A @ s)
     np.testing.assert_allclose(B @ H, np.eye(5), atol=1e-8)
+
+
+@pytest.mark.parametrize("update", [Broyden("davidon"), InverseBroyden("davidon")], ids=repr)
+def test_davidons_weight_makes_the_relative_condition_least(update):
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(12):
+        A = rng.standard_normal((4, 4))
+        A = A @ A.T + 0.3 * np.eye(4)
+        s = rng.standard_normal(4)
+        y = rng.uniform(0.3, 3.0) * (A @ s if not update.inverse else np.linalg.solve(A, s))
+        y += rng.uniform(0.05, 0.5) * np.linalg.norm(y) * rng.standard_normal(4)
+        if s @ y <= 0.1 * np.linalg.norm(s) * np.linalg.norm(y):
+            continue
+        L = np.linalg.inv(np.linalg.cholesky(A))
+        condition = lambda B: np.linalg.cond(L @ B @ L.T)  # noqa: B023
+        kind = type(update)
+        least = condition(update.update(A, s, y))
+        assert np.linalg.eigvalsh(update.update(A, s, y))[0] > 0.0
+        assert least <= min(condition(kind(phi).update(A, s, y)) for phi in np.linspace(0.0, 1.0, 41)) * (1 + 1e-9)
+        sr1 = (InverseSR1() if update.inverse else SR1()).update(A, s, y)
+        seen.add(bool(np.allclose(sr1, update.update(A, s, y))))
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("memory", [8, None])
+def test_locking_divides_the_gradient_by_the_stretch_of_the_step(memory):
+    M = Sphere(3)
+    A = np.diag([1.0, 2.0, 4.0, 7.0])
+    f, gradient = (lambda p: p @ A @ p), (lambda p: 2.0 * (A @ p - (p @ A @ p) * p))
+    keywords = dict(gradient=gradient, retraction="projection", transport="projection", memory=memory)
+    start = np.array([0.5, 0.5, 0.5, 0.5])
+    pairs = []
+    for locking in (False, True):
+        state = QuasiNewtonState(
+            start, memory=8, locking=locking, retraction="projection", transport="projection",
+            stopping=StopAfterIteration(1),
+        )  # fmt: skip
+        solve(Problem(M, CostObjective(f, gradient)), state)
+        pairs.append((state.model.pairs[0, 0], state.model.pairs[0, 1], state.step_norm, state.point))
+    (s, y, length, q), (s_locked, y_locked, _, _) = pairs
+    np.testing.assert_array_equal(s, s_locked)
+    stretch = length / np.linalg.norm(s)
+    assert stretch > 1.001
+    np.testing.assert_allclose(y_locked - y, (1.0 / stretch - 1.0) * gradient(q), rtol=1e-9, atol=1e-15)
+    for locking in (False, True):
+        result = quasi_newton(M, f, start, locking=locking, **keywords)
+        assert result.converged and result.cost == pytest.approx(1.0, rel=1e-14)
+    isometric = quasi_newton(M, f, start, gradient=gradient, locking=True, memory=memory)
+    assert isometric.iterations == quasi_newton(M, f, start, gradient=gradient, memory=memory).iterations
 
 
 # Safety
