@@ -41,6 +41,37 @@ class BlockPart(NamedTuple):
         return np.maximum(self.columns, 0)[:, None] + np.arange(self.blocks.shape[2])
 
 
+class _Strip:
+    """Parts that are neighbouring columns of one array.
+
+    Attributes
+    ----------
+    rows : slice
+    blocks : array of shape (n, m, K)
+    indices : array of int, shape (n, K)
+        The column of each number.
+    """
+
+    __slots__ = ("blocks", "indices", "rows")
+
+    def __init__(self, row: int, blocks: Any, indices: list[Any]) -> None:
+        n, m, _ = blocks.shape
+        self.rows = slice(row, row + n * m)
+        self.blocks = blocks
+        self.indices = indices[0] if len(indices) == 1 else np.concatenate(indices, axis=1)
+
+
+def _neighbours(parts: list[BlockPart]) -> list[list[BlockPart]]:
+    """Parts, in lists of those whose blocks are the columns of one array."""
+    groups: list[list[BlockPart]] = []
+    for part in parts:
+        if groups and groups[-1][0].row == part.row and common([*(p.blocks for p in groups[-1]), part.blocks]):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
+
+
 class BlockMatrix:
     """A sparse matrix of dense blocks.
 
@@ -52,7 +83,7 @@ class BlockMatrix:
         First column, and the one after the last, of each variable that has a name.
     """
 
-    __slots__ = ("parts", "shape", "variables")
+    __slots__ = ("_product", "_strips", "parts", "shape", "variables")
     ndim = 2
 
     def __init__(
@@ -64,6 +95,18 @@ class BlockMatrix:
         self.shape = shape
         self.parts = parts
         self.variables = variables
+        self._strips: Any = None
+        self._product: Any = None
+
+    @property
+    def strips(self) -> list[_Strip]:
+        """The parts, those that are neighbouring columns of one array put together."""
+        if self._strips is None:
+            self._strips = [
+                _Strip(parts[0].row, stacked([part.blocks for part in parts]), [part.indices for part in parts])
+                for parts in _neighbours(self.parts)
+            ]
+        return self._strips
 
     @property
     def dtype(self) -> Any:
@@ -81,17 +124,23 @@ class BlockMatrix:
     def dot(self, x: Any) -> Any:
         """Product with a vector."""
         y = np.zeros(self.shape[0], np.result_type(self.dtype, x.dtype))
-        for part in self.parts:
-            y[part.rows] += np.einsum("nmk,nk->nm", part.blocks, x[part.indices]).reshape(-1)
+        for strip in self.strips:
+            y[strip.rows] += np.einsum("nmk,nk->nm", strip.blocks, x[strip.indices]).reshape(-1)
         return y
 
     def transposed_dot(self, y: Any) -> Any:
-        """Product of the transpose with a vector."""
-        x = np.zeros(self.shape[1], np.result_type(self.dtype, y.dtype))
-        for part in self.parts:
-            n, m, _ = part.blocks.shape
-            terms = np.einsum("nmk,nm->nk", part.blocks, y[part.rows].reshape(n, m))
-            x += np.bincount(part.indices.reshape(-1), terms.reshape(-1), minlength=self.shape[1])
+        """Product of the transpose with a vector; that with the same array again is not computed again."""
+        if self._product is not None and self._product[0] is y:
+            return self._product[1]
+        dtype = np.result_type(self.dtype, y.dtype)
+        x = np.zeros(self.shape[1], dtype)
+        for strip in self.strips:
+            n, m, _ = strip.blocks.shape
+            terms = np.einsum("nmk,nm->nk", strip.blocks, y[strip.rows].reshape(n, m))
+            x += np.bincount(strip.indices.reshape(-1), terms.reshape(-1), minlength=self.shape[1]).astype(
+                dtype, copy=False
+            )
+        self._product = y, x
         return x
 
     def toarray(self) -> Any:
@@ -144,17 +193,25 @@ def stacked(blocks: list[Any]) -> Any:
     first = blocks[0]
     if len(blocks) == 1:
         return first
-    base = first.base
-    if isinstance(base, np.ndarray) and base.ndim == 3 and base.flags.c_contiguous and base.dtype == first.dtype:
-        at = base.ctypes.data
-        for B in blocks:
-            if B.base is not base or B.ctypes.data != at or B.strides != base.strides or B.shape[:2] != base.shape[:2]:
-                break
-            at += B.shape[2] * base.itemsize
-        else:
-            if at == base.ctypes.data + base.shape[2] * base.itemsize:
-                return base
+    if common(blocks):
+        base, width = first.base, sum(B.shape[2] for B in blocks)
+        start = (first.ctypes.data - base.ctypes.data) // base.itemsize
+        return base if width == base.shape[2] else base[:, :, start : start + width]
     return np.concatenate(blocks, axis=2)
+
+
+def common(blocks: list[Any]) -> bool:
+    """Whether arrays are neighbouring columns of one array, in this order."""
+    first = blocks[0]
+    base = first.base
+    if not (isinstance(base, np.ndarray) and base.ndim == 3 and base.flags.c_contiguous and base.dtype == first.dtype):
+        return False
+    at = first.ctypes.data
+    for B in blocks:
+        if B.base is not base or B.ctypes.data != at or B.strides != base.strides or B.shape[:2] != base.shape[:2]:
+            return False
+        at += B.shape[2] * base.itemsize
+    return True
 
 
 def _rows(w: Any, part: BlockPart) -> Any:

@@ -101,10 +101,16 @@ class Factorization:
     Parameters
     ----------
     pattern : BlockPattern
+
+    Attributes
+    ----------
+    diagonal : array of shape (size,)
+        Of the matrix that was factorized last.
     """
 
     def __init__(self, pattern: BlockPattern) -> None:
         self.pattern = pattern
+        self.diagonal: Any = None
 
     def fresh(self) -> Factorization:
         """Another one that shares what is known of the pattern."""
@@ -128,6 +134,15 @@ class Factorization:
         """Both, where one pass over the factor is saved."""
         self.factor(values, damping)
         return self.solve(b)
+
+    def pivots(self) -> Any:
+        """Squares of the diagonal of L, by the columns of the matrix; None where they are not known."""
+        return None
+
+    def smallest_pivot(self) -> float:
+        """Smallest pivot relative to the diagonal entry that it came from; infinite where none is known."""
+        pivots = self.pivots()
+        return math.inf if pivots is None else float(np.min(pivots / self.diagonal, initial=math.inf))
 
 
 def not_definite(column: int) -> np.linalg.LinAlgError:
@@ -179,6 +194,7 @@ class CompiledFronts(Factorization):
     def _factor(self, values: Any, damping: Any, x: Any) -> None:
         from .cholesky_kernels import factorize
 
+        self.diagonal = values[self.pattern.diagonal] if damping is None else values[self.pattern.diagonal] + damping
         F, T = self.tables.fronts, self.tables
         if self.L is None:
             self._allocate()
@@ -203,6 +219,13 @@ class CompiledFronts(Factorization):
         solve_lower(*arrays)
         solve_upper(*arrays)
         return self._sorted(x, b.dtype)
+
+    def pivots(self) -> Any:
+        """See `Factorization`."""
+        F = self.tables.fronts
+        within = np.arange(F.size) - np.repeat(F.pivots[:-1], F.p)
+        at = np.repeat(F.panels[:-1], F.p) + within * (np.repeat(F.p + F.q, F.p) + 1)
+        return self._sorted(self.L[at] ** 2, float)
 
     def _sorted(self, x: Any, dtype: Any) -> Any:
         out = np.empty(len(x), dtype)
@@ -264,6 +287,7 @@ class NumpyFronts(Factorization):
     def factor(self, values: Any, damping: Any = None) -> None:
         """See `Factorization`."""
         order = self.tables.order
+        self.diagonal = values[self.pattern.diagonal] if damping is None else values[self.pattern.diagonal] + damping
         single = bool(values.dtype == np.float32)
         potrf, trsm, syrk = _calls(single)
         damping = None if damping is None else damping[order].astype(values.dtype, copy=False)
@@ -311,4 +335,10 @@ class NumpyFronts(Factorization):
             x[first : first + p] = trtrs(L, y, lower=1, trans=1)[0]
         out = np.empty_like(x)
         out[order] = x
+        return out
+
+    def pivots(self) -> Any:
+        """See `Factorization`."""
+        out = np.empty(self.tables.fronts.size)
+        out[self.tables.order] = np.concatenate([L.diagonal() for L, _ in self._factors]) ** 2
         return out

@@ -17,6 +17,9 @@ from .cholesky import CompiledFronts
 from .factorizations import METHODS, Factorization, factorization
 from .normal_matrix import NormalPattern, canonical
 
+# a pivot below this part of the diagonal entry that it came from is taken for zero, or raised by as much
+_SINGULAR = 1e-13
+
 
 @dataclass(frozen=True)
 class SparseCholesky:
@@ -59,6 +62,7 @@ class BoundSparse:
         self._values: Any = None
         self._norms: Any = None
         self._key: Any = None
+        self._solution: tuple[Any, Any] = (None, None)
         self._pattern: NormalPattern | None = None
         self._method: Factorization | None = None
 
@@ -93,9 +97,21 @@ class BoundSparse:
         return self._g
 
     def projected_norm(self, r: Any) -> float:
-        """|P r|, from g' (J'J)^-1 g with g = J'r."""
+        """|P r|, from g' (J'J)^-1 g with g = J'r; what J'J leaves undetermined is not moved."""
         g = self.gradient(r)
-        return math.sqrt(max(-float(g.dot(self._solved(g, 0.0, None))), 0.0))
+        try:
+            s = self._solved(g, 0.0, None)
+            singular = self._method.smallest_pivot() <= _SINGULAR  # type: ignore[union-attr]  # there is a J
+        except np.linalg.LinAlgError:
+            singular = True
+        if singular:
+            s = self._solved(g, _SINGULAR, self.column_norms())
+        return math.sqrt(max(-float(g.dot(s)), 0.0))
+
+    def damped_projection(self, r: Any, lam: float, scale: Any) -> float:
+        """A lower bound of |P r|, for the price of the step of this damping, which is kept."""
+        g = self.gradient(r)
+        return math.sqrt(max(-float(g.dot(self._solved(g, lam, scale))), 0.0))
 
     def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
         """Minimizer s of |r + J s|^2 + lam |D s|^2, and J s."""
@@ -103,14 +119,20 @@ class BoundSparse:
         return s, self._J.dot(s)
 
     def _solved(self, g: Any, lam: float, scale: Any) -> Any:
-        """-(J'J + lam D^2)^-1 g; the factor is kept for the next g."""
+        """-(J'J + lam D^2)^-1 g; the factor is kept for the next g, and the solution for the same."""
         key = self._key
-        if key is None or key[0] != lam or (lam != 0.0 and key[1] is not scale):
+        same = key is not None and key[0] == lam and (lam == 0.0 or key[1] is scale)
+        if same and self._solution[0] is g:
+            return self._solution[1]
+        method: Any = self._method
+        if same:
+            x = method.solve(g)
+        else:
             damping = None if lam == 0.0 else np.full(len(g), lam) if scale is None else lam * scale * scale
             self._key = None
             self.factorizations += 1
-            x = self._method.factor_and_solve(self._values, damping, g)  # type: ignore[union-attr]  # there is a J
+            x = method.factor_and_solve(self._values, damping, g)
             self._key = lam, scale
-        else:
-            x = self._method.solve(g)  # type: ignore[union-attr]
-        return np.negative(x, out=x).astype(g.dtype, copy=False)
+        s = np.negative(x, out=x).astype(g.dtype, copy=False)
+        self._solution = g, s
+        return s

@@ -252,6 +252,7 @@ class _BoundBlock:
             base, first = self._variable(name, index, columns)
             self.manifolds.append(base)
             self.columns.append(np.broadcast_to(first, (self.n,)))
+        self.ends = np.cumsum([0, *(N.dim for N in self.manifolds)]).tolist()
         self.m = 0
         self.m = self._raw(self.gather(p)).shape[1]
         self._check_whitening()
@@ -316,8 +317,15 @@ class _BoundBlock:
         """Columns and whitened blocks (N, m, k) of each variable."""
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
         blocks = self._derivative(self.gather(p))
-        if W is not None:
-            blocks = [W[..., None] * B if W.ndim == 2 else W @ B for B in blocks]
+        if len(blocks) == 1:
+            B = blocks[0]
+            blocks = [B if W is None else W[..., None] * B if W.ndim == 2 else W @ B]
+        else:
+            # side by side in one array, which later products take as a whole
+            B = np.concatenate(blocks, axis=2)
+            if W is not None:
+                B = W[..., None] * B if W.ndim == 2 else W @ B
+            blocks = [B[:, :, a:b] for a, b in zip(self.ends[:-1], self.ends[1:], strict=True)]
         return list(zip(self.columns, blocks, strict=True))
 
     def _check_whitening(self) -> None:

@@ -52,6 +52,10 @@ class _Piece:
         """The variable, given its free part."""
         if self.keep is None:
             return self.value if self.free is None else x
+        if type(x) is np.ndarray:
+            whole = self.value.astype(np.result_type(self.value, x))
+            _rows(whole, self.manifold)[self.keep] = x
+            return whole
         rows = _rows(self.value, self.manifold)
         rest = np.setdiff1d(np.arange(len(rows)), self.keep)
         order = np.argsort(np.concatenate([self.keep, rest]))
@@ -107,6 +111,8 @@ class Reduction:
         self.source = self._source(free)
         self.p0 = self.restrict(np.asarray(p0))
         self.objective: Any = None
+        self._known: dict[int, Any] = {}
+        self._variables: tuple[Any, Any] | None = None
 
     def _source(self, free: Mapping[str, Any]) -> Any:
         starts, start = {}, 0
@@ -160,7 +166,7 @@ class Reduction:
     def restrict_jacobian(self, J: Any) -> Any:
         """Jacobian on N from one on M."""
         if isinstance(J, BlockMatrix):
-            parts = [own for part in J for own in _moved_parts(part, self.source)]
+            parts = [own for part in J for own in self._moved(part)]
             return BlockMatrix((J.shape[0], self.manifold.dim), parts, self._moved_variables(J.variables))
         if hasattr(J, "tocsr"):
             from scipy.sparse import csr_array
@@ -175,9 +181,38 @@ class Reduction:
 
     def _moved_variables(self, variables: Any) -> dict[str, tuple[int, int]]:
         """Columns of each variable of which something is free."""
+        if self._variables is not None and self._variables[0] == variables:
+            return self._variables[1]
         moved = {name: self.source[start:stop] for name, (start, stop) in (variables or {}).items()}
         free = {name: columns[columns >= 0] for name, columns in moved.items()}
-        return {name: (int(c.min()), int(c.max()) + 1) for name, c in free.items() if c.size}
+        found = {name: (int(c.min()), int(c.max()) + 1) for name, c in free.items() if c.size}
+        self._variables = variables, found
+        return found
+
+    def _moved(self, part: BlockPart) -> list[BlockPart]:
+        """A part of a block matrix with its columns renumbered; those of fixed coordinates become zero."""
+        k = part.blocks.shape[2]
+        known = self._known.get(id(part.columns))
+        if known is None or known[0] is not part.columns or known[1] != k:
+            if len(self._known) > 1000:  # columns that are made anew each time
+                self._known.clear()
+            known = self._known[id(part.columns)] = (part.columns, k, _moves(part.columns, k, self.source))
+        columns, fixed = known[2]
+        if fixed is None:
+            return [
+                part._replace(
+                    columns=np.maximum(columns[:, j], 0),
+                    blocks=part.blocks[:, :, j : j + 1] * (columns[:, j] >= 0)[:, None, None],
+                )
+                for j in range(k)
+            ]
+        if len(fixed) == len(columns):
+            return []
+        if len(fixed):
+            if part.blocks.base is None or not part.blocks.flags.writeable:
+                part = part._replace(blocks=part.blocks.copy())
+            part.blocks[fixed] = 0.0
+        return [part._replace(columns=columns)]
 
     def __repr__(self) -> str:
         return f"Reduction({self.full!r} to {self.manifold!r})"
@@ -231,25 +266,14 @@ def _kept(name: str, N: Any, fixed: Any) -> Any:
     return np.setdiff1d(np.arange(n), mask)
 
 
-def _moved_parts(part: BlockPart, source: Any) -> list[BlockPart]:
-    """A part of a block matrix with its columns renumbered; those of fixed coordinates become zero."""
-    columns = source[part.indices]
-    k = columns.shape[1]
-    here = columns >= 0
-    if here.all() and (columns == columns[:, :1] + np.arange(k)).all():
-        return [part._replace(columns=columns[:, 0])]
-    if not here.any():
-        return []
-    if (here.all(axis=1) | ~here.any(axis=1)).all() and (columns == columns[:, :1] + np.arange(k))[here[:, 0]].all():
-        # whole variables are fixed
-        blocks = part.blocks.copy()
-        blocks[~here[:, 0]] = 0.0
-        return [part._replace(columns=columns[:, 0], blocks=blocks)]
-    parts = []
-    for j in range(k):
-        blocks = part.blocks[:, :, j : j + 1] * (columns[:, j] >= 0)[:, None, None]
-        parts.append(part._replace(columns=np.maximum(columns[:, j], 0), blocks=blocks))
-    return parts
+def _moves(columns: Any, k: int, source: Any) -> tuple[Any, Any]:
+    """Where blocks of k columns go: first columns and which of them are fixed as a whole, or all columns and None."""
+    moved = source[columns[:, None] + np.arange(k)]
+    here = moved >= 0
+    whole = (here.all(axis=1) | ~here.any(axis=1)).all()
+    if whole and (moved == moved[:, :1] + np.arange(k))[here[:, 0]].all():
+        return moved[:, 0], np.flatnonzero(~here[:, 0])
+    return moved, None
 
 
 @dataclass(frozen=True)

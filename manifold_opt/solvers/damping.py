@@ -75,6 +75,8 @@ class BoundDamping:
     """
 
     __slots__ = ("rule", "scale", "value")
+    prescribes: ClassVar[bool] = True
+    """Whether the next step is that of the damping ``lam(cost)``."""
 
     def __init__(self, rule: Any, value: float) -> None:
         self.rule = rule

@@ -154,6 +154,10 @@ class LeastSquaresState(SolverState):
             self._offset = self.projected_norm(solver, self.evaluation) / norm if norm > 0.0 else 0.0
         return self._offset
 
+    def offset_exceeds(self, tolerance: float) -> bool:
+        """Whether the relative offset is above a number: often known for less than the offset itself costs."""
+        return self.relative_offset > tolerance
+
     @property
     def residual_rounding(self) -> float:
         """Size of the residuals that the rounding of the point explains, an estimate."""

@@ -162,6 +162,19 @@ class LevenbergMarquardtState(LeastSquaresState):
             return np.zeros(len(self.evaluation.gradient_coordinates), int)
         return self._box.active(self.evaluation.point)
 
+    def offset_exceeds(self, tolerance: float) -> bool:
+        """From the next step, where that has a damping of its own: it removes less of the residual than is possible."""
+        solver = self.solver_here()
+        if self._offset is None and hasattr(solver, "damped_projection") and self._damping.prescribes:
+            e, damping = self.evaluation, self._damping
+            try:
+                least = solver.damped_projection(e.model_residuals, damping.lam(e.cost), damping.scale)
+            except np.linalg.LinAlgError:
+                least = 0.0
+            if least > tolerance * self.residual_norm:
+                return True
+        return super().offset_exceeds(tolerance)
+
     # the algorithm
 
     def begin(self, problem: Any) -> None:

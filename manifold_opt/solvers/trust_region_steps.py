@@ -74,6 +74,7 @@ class BoundRadius(BoundDamping):
     """
 
     __slots__ = ("kept", "length", "manifold", "norms", "radius")
+    prescribes: ClassVar[bool] = False
 
     def __init__(self, rule: TrustRegionPolicy, M: Any) -> None:
         super().__init__(rule, 0.0)

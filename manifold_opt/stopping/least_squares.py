@@ -36,6 +36,8 @@ class StopWhenRelativeOffsetLess(StoppingCriterion):
 
     def why(self, problem: Any, state: Any) -> str | None:
         """See `StoppingCriterion.why`."""
+        if state.offset_exceeds(self.tolerance):
+            return None
         offset = state.relative_offset
         if not offset <= self.tolerance:
             return None
