@@ -17,7 +17,8 @@ from .cholesky import CompiledFronts
 from .factorizations import METHODS, Factorization, factorization
 from .normal_matrix import NormalPattern, canonical
 
-# a pivot below this part of the diagonal entry that it came from is taken for zero, or raised by as much
+# a pivot below this part of the diagonal entry that it came from is taken for zero, and raised by as much: some hundred
+# units of rounding, so that what rounding leaves of the gradient along such a direction makes no step worth mentioning
 _SINGULAR = 1e-13
 
 
@@ -51,11 +52,15 @@ class BoundSparse:
     ----------
     factorizations : int
         Numerical factorizations so far.
+    singular : bool
+        Whether J'J was found to be singular. The undamped step is then that of a damping at rounding level, which moves
+        nothing along the directions that J does not determine; `diagnosis` names these.
     """
 
     def __init__(self, rule: SparseCholesky) -> None:
         self.rule = rule
         self.factorizations = 0
+        self.singular = False
         self._J: Any = None
         self._r: Any = None
         self._g: Any = None
@@ -78,7 +83,7 @@ class BoundSparse:
         if self._pattern is None or not self._pattern.matches(J):
             self._pattern = NormalPattern(J)
             self._method = factorization(self._pattern, self.rule.method)
-            self._values = None
+            self._values, self.singular = None, False
         self._J, self._r, self._key, self._norms = J, None, None, None
         compiled = isinstance(self._method, CompiledFronts)
         out = self._values if compiled or getattr(self._values, "dtype", None) == J.dtype else None
@@ -99,14 +104,7 @@ class BoundSparse:
     def projected_norm(self, r: Any) -> float:
         """|P r|, from g' (J'J)^-1 g with g = J'r; what J'J leaves undetermined is not moved."""
         g = self.gradient(r)
-        try:
-            s = self._solved(g, 0.0, None)
-            singular = self._method.smallest_pivot() <= _SINGULAR  # type: ignore[union-attr]  # there is a J
-        except np.linalg.LinAlgError:
-            singular = True
-        if singular:
-            s = self._solved(g, _SINGULAR, self.column_norms())
-        return math.sqrt(max(-float(g.dot(s)), 0.0))
+        return math.sqrt(max(-float(g.dot(self._solved(g, 0.0, None))), 0.0))
 
     def damped_projection(self, r: Any, lam: float, scale: Any) -> float:
         """A lower bound of |P r|, for the price of the step of this damping, which is kept."""
@@ -124,15 +122,33 @@ class BoundSparse:
         same = key is not None and key[0] == lam and (lam == 0.0 or key[1] is scale)
         if same and self._solution[0] is g:
             return self._solution[1]
-        method: Any = self._method
         if same:
-            x = method.solve(g)
+            x = self._method.solve(g)  # type: ignore[union-attr]  # there is a J
         else:
-            damping = None if lam == 0.0 else np.full(len(g), lam) if scale is None else lam * scale * scale
             self._key = None
-            self.factorizations += 1
-            x = method.factor_and_solve(self._values, damping, g)
+            x = self._undamped(g) if lam == 0.0 else self._factorized(g, lam, scale)
             self._key = lam, scale
         s = np.negative(x, out=x).astype(g.dtype, copy=False)
         self._solution = g, s
         return s
+
+    def _undamped(self, g: Any) -> Any:
+        """Solution with J'J itself, or what comes next to it where it is singular."""
+        if not self.singular:
+            try:
+                x = self._factorized(g, 0.0, None)
+                self.singular = self._method.smallest_pivot() <= _SINGULAR  # type: ignore[union-attr]
+            except np.linalg.LinAlgError:
+                if not np.isfinite(self._values).all():
+                    raise
+                self.singular = True
+            if not self.singular:
+                return x
+        norms = self.column_norms()
+        # a column of zeros may belong to a variable that no residual depends on
+        return self._factorized(g, _SINGULAR, np.where(norms > 0.0, norms, norms.max(initial=0.0) or 1.0))
+
+    def _factorized(self, g: Any, lam: float, scale: Any) -> Any:
+        damping = None if lam == 0.0 else np.full(len(g), lam) if scale is None else lam * scale * scale
+        self.factorizations += 1
+        return self._method.factor_and_solve(self._values, damping, g)  # type: ignore[union-attr]

@@ -35,9 +35,9 @@ from ..core.front import Common, least_squares_objective, run
 from ..core.result import Result
 from ..core.status import Status
 from .box import Box, box_of
-from .damping import AdachiOkunoTakeda, Damping, Nielsen, Step
+from .damping import AdachiOkunoTakeda, Damping, Step
 from .least_squares_state import LeastSquaresState, Trial, decrease
-from .trust_region_steps import More
+from .trust_region_steps import More, PowellDogleg
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -50,8 +50,6 @@ _BEND = 0.1
 # relative offset. Over NIST's 54 and Moré and Wild's 53 runs it takes 4925 residuals instead of 7437, and 2949
 # Jacobians instead of 5842; the slowest of those with large residuals take up to half as many residuals again.
 _AUTOMATIC, _LATE, _FAR = 0.75, 20, 0.01
-# first damping of sparse problems: they are solved from starts from which Gauss-Newton's steps lead far
-_SPARSE_DAMPING = 1e-7
 
 
 class LevenbergMarquardtState(LeastSquaresState):
@@ -62,7 +60,7 @@ class LevenbergMarquardtState(LeastSquaresState):
     p0 : array
         Start point; copied.
     damping : Damping, optional
-        Default ``More()``.
+        Default ``More()``, or ``PowellDogleg()`` where the Jacobian is large and sparse.
     eta, beta, damping_min, expect_zero_residual : optional
         Parameters of `AdachiOkunoTakeda`; giving one of them chooses that policy.
     bounds : optional
@@ -188,8 +186,9 @@ class LevenbergMarquardtState(LeastSquaresState):
         """Resolve the retraction and bind the damping."""
         super().attach(problem)
         if self._default_damping and self.is_sparse():
-            # singular values are out of reach, and each length of a step would cost some factorizations
-            self.damping_rule = Nielsen(tau=_SPARSE_DAMPING)
+            # singular values are out of reach, and each length of a damped step would cost some factorizations; a
+            # dogleg costs one, and none after a step that was rejected
+            self.damping_rule = PowellDogleg()
         self._damping = self.bound("damping", self.damping_rule, problem)
 
     def renew(self, column_norms: Any) -> None:
@@ -451,7 +450,8 @@ def levenberg_marquardt(
     autodiff : str
         Source of a missing Jacobian, see `CostObjective`.
     damping : Damping, optional
-        Default `More`, the trust region of MINPACK; see `manifold_opt.solvers.damping`.
+        Default `More`, the trust region of MINPACK, or `PowellDogleg` where the Jacobian is large and sparse; see
+        `manifold_opt.solvers.damping`.
     eta, beta, damping_min, expect_zero_residual : optional
         Parameters of the method of Adachi, Okuno and Takeda (the one of Manopt.jl 0.5): acceptance ratio in (0, 1),
         factor > 1, smallest damping > 0, and whether the damping may decrease. Giving one chooses that method.
@@ -464,7 +464,7 @@ def levenberg_marquardt(
     nonmonotone : int
         How many steps in a row may increase the cost; the best point is returned. Default 0; 5 is usual.
     linear_solver : optional
-        ``DenseQR()`` (default) or ``NormalEquations(solve)``.
+        Default ``DenseQR()``, or ``SparseCholesky()`` for block and sparse Jacobians of more than 200 columns.
     retraction : str or callable, optional
         Default the manifold's.
     initial_residuals, initial_jacobian : array, optional

@@ -191,3 +191,26 @@ def test_unknown_and_missing_methods_are_named():
     if missing:
         with pytest.raises(ImportError, match="needs the package"):
             bound(graph(np.random.default_rng(0)), missing[0])
+
+
+@pytest.mark.parametrize("method", ["compiled", "numpy"])
+def test_what_is_undetermined_is_not_moved(method):
+    """A chain of differences: all nodes together can be shifted, in two directions."""
+    if not is_installed(method):
+        pytest.skip("numba is not installed")
+    rng = np.random.default_rng(6)
+    n = 50
+    i, j = np.arange(n - 1), np.arange(1, n)
+    unit = np.broadcast_to(np.eye(2), (n - 1, 2, 2))
+    J = BlockMatrix((2 * n - 2, 2 * n), [BlockPart(0, 2 * i, -unit), BlockPart(0, 2 * j, unit)])
+    r = rng.standard_normal(2 * n - 2)
+    b = bound(J, method)
+    s, Js = b.solve(r, 0.0)
+    assert b.singular
+    np.testing.assert_allclose(Js, -r, atol=1e-8)  # the damping at rounding level leaves its trace
+    assert np.abs(s).max() < 1e3
+    assert b.projected_norm(r) == pytest.approx(np.linalg.norm(r), rel=1e-8)
+    before = b.factorizations
+    b.factor(J)
+    b.solve(rng.standard_normal(2 * n - 2), 0.0)
+    assert b.factorizations == before + 1  # it is known by now
