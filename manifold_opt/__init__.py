@@ -48,7 +48,7 @@ _NAMES = {
         GeomstatsManifold import_geomstats
         FixedRank
         Similarity
-        HermitianPositiveDefinite SpecialPositiveDefinite
+        Correlation HermitianPositiveDefinite SpecialPositiveDefinite
         MetricManifold Scaled TangentBundle Validated
         Essential
     """,

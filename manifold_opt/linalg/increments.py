@@ -91,9 +91,27 @@ def log_difference(A: Array, B: Array) -> Array:
 
 
 # ------------------------------------------------------------------------------------------------------------
+def _small_increment(W: np.ndarray) -> np.ndarray:
+    """The algorithm of Cholesky, column by column, for what the entries are more than those of the identity."""
+    n = len(W)
+    rows = W.tolist()
+    N = [[0.0] * n for _ in range(n)]
+    for j in range(n):
+        known = N[j][:j]
+        pivot = rows[j][j] - sum([x * x for x in known])
+        if not pivot > -1.0:
+            raise np.linalg.LinAlgError(f"I + W of shape {W.shape} is not positive definite (leading minor {j + 1})")
+        N[j][j] = root = pivot / (1.0 + math.sqrt(1.0 + pivot))
+        for i in range(j + 1, n):
+            N[i][j] = (rows[i][j] - sum([x * y for x, y in zip(N[i], known, strict=False)])) / (1.0 + root)
+    return np.array(N, dtype=W.dtype)
+
+
 def _cholesky_increment_forward(W: Array) -> Array:
     """By a Cholesky factor and one Newton step, which leaves the square of its error."""
     xp = namespace(W)
+    if xp is np and W.ndim == 2 and len(W) <= _SMALL and W.dtype.kind != "c":
+        return _small_increment(W)
     eye = xp.eye(W.shape[-1], dtype=W.dtype)
     C = cholesky(eye + W) if xp is np else xp.linalg.cholesky(eye + W)
     N = C - eye

@@ -2,6 +2,7 @@
 
 from manifold_opt.manifolds.affine_invariant import HermitianPositiveDefinite
 from manifold_opt.manifolds.base import Manifold
+from manifold_opt.manifolds.correlation import Correlation
 from manifold_opt.manifolds.doubly_stochastic import DoublyStochastic
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.essential import Essential
@@ -43,6 +44,7 @@ __all__ = [
     "Centered",
     "Circle",
     "ComplexCircle",
+    "Correlation",
     "DoublyStochastic",
     "Essential",
     "Euclidean",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from abc import abstractmethod
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,36 @@ from manifold_opt.manifolds.flat_chart import FlatChart
 from manifold_opt.manifolds.positive_definite import gram, solved, whitened
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 
-__all__ = ["LogCholesky", "mask"]
+__all__ = ["CholeskyChart", "LogCholesky", "mask"]
+
+
+# Entries of ``L^-1 (q - p) L^-T`` beyond which the difference of two Cholesky factors has digits enough.
+_FAR = 0.5
+
+
+class CholeskyChart(FlatChart):
+    """A flat chart of positive definite matrices by Cholesky factors; a subclass gives its difference in two ways."""
+
+    @abstractmethod
+    def _from_increment(self, f: Any, N: Array) -> Array:
+        """The difference in the chart of ``L (I + N)`` and L."""
+
+    @abstractmethod
+    def _from_factor(self, f: Any, K: Array) -> Array:
+        """The difference in the chart of the Cholesky factors K and L of arrays."""
+
+    def _difference(self, f: Any, q: Array) -> Array:
+        """By the increment of the Cholesky factor, on arrays only where it is small."""
+        W = whitened(f.L, q - f.p)
+        if type(W) is not np.ndarray:
+            return self._from_increment(f, cholesky_increment(W))
+        if W.ndim == 2:
+            if max(W.max(), -W.min()) > _FAR:
+                return self._from_factor(f, cholesky(q))
+            return self._from_increment(f, cholesky_increment(W))
+        far = np.abs(W).max(axis=(-2, -1), keepdims=True) > _FAR
+        near = self._from_increment(f, cholesky_increment(np.where(far, 0 * W, W)))
+        return np.where(far, self._from_factor(f, cholesky(q)), near) if far.any() else near
 
 
 class _Factor(NamedTuple):
@@ -26,7 +56,7 @@ class _Factor(NamedTuple):
     D: Array
 
 
-class LogCholesky(FlatChart, SymmetricPositiveDefinite):
+class LogCholesky(CholeskyChart, SymmetricPositiveDefinite):
     """`SymmetricPositiveDefinite` with the metric ``"log-cholesky"``.
 
     The chart takes ``p = L L'`` to the strict lower triangle of L and the logarithms of its diagonal. Its derivative
@@ -43,18 +73,12 @@ class LogCholesky(FlatChart, SymmetricPositiveDefinite):
         L = cholesky(p)
         return _Factor(p, L, L * mask(L, "diagonal") + mask(L, "others"))
 
-    def _difference(self, f: _Factor, q: Array) -> Array:
-        """By the increment of the Cholesky factor, on arrays only where it is small."""
-        W = whitened(f.L, q - f.p)
-        if type(W) is not np.ndarray:
-            return _from_increment(f.L, cholesky_increment(W))
-        far = np.abs(W).max(axis=(-2, -1), keepdims=True) > 0.5
-        if not far.any():
-            return _from_increment(f.L, cholesky_increment(W))
-        K = cholesky(q)
+    def _from_increment(self, f: _Factor, N: Array) -> Array:
+        return (f.L @ N) * mask(N, "strict") + namespace(N).log1p(N * mask(N, "diagonal"))
+
+    def _from_factor(self, f: _Factor, K: Array) -> Array:
         middle = mask(K, "diagonal")
-        c = (K - f.L) * mask(K, "strict") + np.log(K * middle / f.D + (1 - middle)) * middle
-        return c if far.all() else np.where(far, c, _from_increment(f.L, cholesky_increment(np.where(far, 0 * W, W))))
+        return (K - f.L) * mask(K, "strict") + np.log(K * middle / f.D + (1 - middle)) * middle
 
     def _moved(self, f: _Factor, c: Array) -> Array:
         middle = mask(f.L, "diagonal")
@@ -93,11 +117,6 @@ class LogCholesky(FlatChart, SymmetricPositiveDefinite):
         xp = namespace(c)
         zero = xp.zeros((*c.shape[:-1], 1), dtype=c.dtype)
         return xp.concatenate([c, zero], axis=-1)[..., _vector_places(self.n)]
-
-
-def _from_increment(L: Array, N: Array) -> Array:
-    """The difference in the chart of ``L (I + N)`` and L."""
-    return (L @ N) * mask(N, "strict") + namespace(N).log1p(N * mask(N, "diagonal"))
 
 
 # ---------------- triangles

@@ -15,6 +15,7 @@ from manifold_opt.manifolds import (
     Centered,
     Circle,
     ComplexCircle,
+    Correlation,
     DoublyStochastic,
     Essential,
     Euclidean,
@@ -230,5 +231,7 @@ MANIFOLDS = [
     Validated(ProductManifold(R=Rotations(2), t=Sphere(1))),
     Essential(),
     SpecialPositiveDefinite(2),
+    Correlation(2),
+    Correlation(4),
     SpecialPositiveDefinite(3, determinant=2.0, field="complex"),
 ]

@@ -182,3 +182,47 @@ def special_positive_definite_log(p, q):
     root, inverse = _function(P, mp.sqrt), _function(P, lambda x: 1 / mp.sqrt(x))
     L = _function(inverse * Q * inverse, mp.log)
     return _array(root * L * root), mp.mnorm(L, "f")
+
+
+# ---------------- correlation matrices
+
+
+def _unit_lower(P):
+    L = mp.cholesky(P)
+    for i in range(L.rows):
+        d = L[i, i]
+        for j in range(i + 1):
+            L[i, j] /= d
+    return L
+
+
+def _with_unit_diagonal(P):
+    n = P.rows
+    return mp.matrix([[P[i, j] / mp.sqrt(P[i, i] * P[j, j]) for j in range(n)] for i in range(n)])
+
+
+def correlation_log(p, q):
+    """The derivative of C(G + t D) at t = 0, C the matrix of cosines of the rows."""
+    P, Q = _with_unit_diagonal(_symmetric(p)), _with_unit_diagonal(_symmetric(q))
+    G = _unit_lower(P)
+    D = _unit_lower(Q) - G
+    n = P.rows
+    L, dL = G.copy(), G.copy()
+    for i in range(n):
+        size = mp.sqrt(sum(G[i, j] ** 2 for j in range(n)))
+        along = sum(G[i, j] * D[i, j] for j in range(n)) / size**2
+        for j in range(n):
+            L[i, j] = G[i, j] / size
+            dL[i, j] = (D[i, j] - G[i, j] * along) / size
+    return _array(dL * L.T + L * dL.T), mp.sqrt(_sum_of_squares(D))
+
+
+def correlation_exp(p, X):
+    """The chart moved by the derivative of the chart along X, which differences with 25 digits to spare give."""
+    P = _symmetric(p)
+    G = _unit_lower(P)
+    with mp.workdps(100):
+        h = mp.mpf(10) ** -25
+        slope = (_unit_lower(P + h * _symmetric(X)) - _unit_lower(P - h * _symmetric(X))) / (2 * h)
+    K = G + slope
+    return _array(_with_unit_diagonal(K * K.T))

@@ -6,6 +6,7 @@ import pytest
 from manifold_opt.manifolds import (
     ArraySphere,
     Centered,
+    Correlation,
     Euclidean,
     Grassmann,
     HalfSpace,
@@ -52,6 +53,7 @@ MANIFOLDS = [
     SymmetricPositiveDefinite(2, metric="log-euclidean"),
     SymmetricPositiveDefinite(2, metric="log-cholesky"),
     SymmetricPositiveDefinite(2, metric="bures-wasserstein"),
+    Correlation(3),
 ]
 
 
