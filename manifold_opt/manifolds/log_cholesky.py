@@ -20,7 +20,7 @@ __all__ = ["CholeskyChart", "LogCholesky", "mask"]
 
 
 # Entries of ``L^-1 (q - p) L^-T`` beyond which the difference of two Cholesky factors has digits enough.
-_FAR = 0.1
+_FAR = 0.5
 
 
 class CholeskyChart(FlatChart):
