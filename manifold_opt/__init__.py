@@ -51,6 +51,7 @@ _NAMES = {
         Correlation HermitianPositiveDefinite SpecialPositiveDefinite
         MetricManifold Scaled TangentBundle Validated
         Essential
+        FixedRank KendallShape PreShape
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -15,7 +15,7 @@ from manifold_opt.linalg import lapack
 from manifold_opt.linalg.namespace import Array, namespace, transpose
 from manifold_opt.linalg.namespace import adjoint as conjugate
 from manifold_opt.linalg.rules import differentiable, pulled
-from manifold_opt.linalg.symmetric import sym
+from manifold_opt.linalg.symmetric import skew, sym
 
 _DOUBLE, _SINGLE, _COMPLEX = np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.complex128)
 
@@ -223,13 +223,21 @@ def _nearest_forward(A: Array) -> Array:
     xp = namespace(A)
     U, _, W = xp.linalg.svd(A, full_matrices=False)
     sign = xp.where(
-        xp.linalg.det(U) * xp.linalg.det(W) < 0, -xp.ones_like(A[..., 0, 0]), xp.ones_like(A[..., 0, 0])
+        xp.linalg.det(U @ W) < 0, -xp.ones_like(A[..., 0, 0]), xp.ones_like(A[..., 0, 0])
     )
     last = xp.asarray(np.arange(A.shape[-1]) == A.shape[-1] - 1)
     return (U * xp.where(last, sign[..., None], xp.ones_like(sign)[..., None])[..., None, :]) @ W
 
 
-_nearest_rotation = differentiable(vjps=(_polar_vjp,), jvps=(_polar_jvp,))(_nearest_forward)
+def _nearest_rotation_tangent(E: Array, Q: Array, A: Array) -> Array:
+    """From Q'dQ = Omega with S Omega + Omega S = Q'E - E'Q, S = Q'A, which may be singular; its own adjoint."""
+    W = transpose(Q) @ E
+    return Q @ _skew_lyapunov(sym(transpose(Q) @ A), W - transpose(W))
+
+
+_nearest_rotation = differentiable(vjps=(_nearest_rotation_tangent,), jvps=(_nearest_rotation_tangent,))(
+    _nearest_forward
+)
 
 
 def orthonormalize(A: Array) -> Array:
@@ -274,6 +282,27 @@ def lyapunov(S: Array, C: Array) -> Array:
     """Solve S X + X S = C for symmetric S without opposite eigenvalues, by one eigendecomposition."""
     S = sym(S)
     return _sylvester(S, S, C)
+
+
+def _skew_lyapunov_forward(S: Array, C: Array) -> Array:
+    xp = namespace(S, C)
+    a, U = xp.linalg.eigh(S)
+    off = xp.asarray(~np.eye(S.shape[-1], dtype=bool))
+    gaps = a[..., :, None] + a[..., None, :]
+    return U @ ((transpose(U) @ C @ U) / xp.where(off, gaps, xp.ones_like(gaps))) @ transpose(U)
+
+
+_skew_lyapunov: Callable[..., Array] = differentiable(
+    vjps=(
+        lambda G, X, S, C: -2.0 * sym(_skew_lyapunov(S, skew(G)) @ transpose(X)),
+        lambda G, X, S, C: _skew_lyapunov(S, skew(G)),
+    ),
+    jvps=(
+        lambda E, X, S, C: -_skew_lyapunov(S, sym(E) @ X + X @ sym(E)),
+        lambda E, X, S, C: _skew_lyapunov(S, skew(E)),
+    ),
+)(_skew_lyapunov_forward)
+"""Solve S X + X S = C for skew C, where only sums of two different eigenvalues of S must not be zero."""
 
 
 def eigh(A: Array) -> tuple[Array, Array]:

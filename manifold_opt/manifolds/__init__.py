@@ -14,12 +14,14 @@ from manifold_opt.manifolds.grassmann import Grassmann
 from manifold_opt.manifolds.half_space import HalfSpace
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
 from manifold_opt.manifolds.hyperrectangle import Hyperrectangle
+from manifold_opt.manifolds.kendall_shape import KendallShape
 from manifold_opt.manifolds.linear_spaces import Centered, Hermitian, SkewSymmetric, Symmetric
 from manifold_opt.manifolds.metric_manifold import MetricManifold
 from manifold_opt.manifolds.oblique import ArraySphere, ComplexCircle, Oblique
 from manifold_opt.manifolds.poincare_ball import PoincareBall
 from manifold_opt.manifolds.positive import Positive
 from manifold_opt.manifolds.power import PowerManifold
+from manifold_opt.manifolds.pre_shape import PreShape
 from manifold_opt.manifolds.probability_simplex import Multinomial, ProbabilitySimplex
 from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.projective_space import ProjectiveSpace
@@ -56,6 +58,7 @@ __all__ = [
     "HermitianPositiveDefinite",
     "Hyperbolic",
     "Hyperrectangle",
+    "KendallShape",
     "Manifold",
     "MetricManifold",
     "MissingOperation",
@@ -67,6 +70,7 @@ __all__ = [
     "PoincareBall",
     "Positive",
     "PowerManifold",
+    "PreShape",
     "ProbabilitySimplex",
     "ProductManifold",
     "ProjectiveSpace",

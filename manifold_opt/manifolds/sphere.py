@@ -175,13 +175,13 @@ class Sphere(Manifold):
             s = math.sqrt(Y.dot(Y))
             if s > 0.0:
                 return np.multiply(Y, math.atan2(s, c) / s, out=out)
-            return written(Y if c >= 0.0 else math.pi * _fixed_direction(np, p), out)
+            return written(Y if c >= 0.0 else math.pi * fixed_direction(np, p), out)
         xp = namespace(p, q)
         Y, s2, c = _rejection(xp, p, q)
         X = expanded(angle_over_sine(xp, s2, c), 1) * Y
         antipodal = (s2 == 0) & (c < 0)
         if xp is not np or np.any(antipodal):
-            X = xp.where(antipodal[..., None], math.pi * _fixed_direction(xp, p), X)
+            X = xp.where(antipodal[..., None], math.pi * fixed_direction(xp, p), X)
         return written(X, out)
 
     def mid_point(self, p: Array, q: Array) -> Array:
@@ -190,7 +190,7 @@ class Sphere(Manifold):
         z = p + q
         antipodal = frobenius(xp, z, z, 1) == 0
         if xp is not np or np.any(antipodal):
-            z = xp.where(antipodal[..., None], _fixed_direction(xp, p), z)
+            z = xp.where(antipodal[..., None], fixed_direction(xp, p), z)
         return _unit(xp, z)
 
     # ---------------- retractions
@@ -419,12 +419,12 @@ def _rejection(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array]:
     relative to its own size.
     """
     c = frobenius(xp, p, q, 1)
-    e = q - expanded(_sign(xp, c), 1) * p
+    e = q - expanded(sign(xp, c), 1) * p
     Y = e - expanded(frobenius(xp, p, e, 1), 1) * p
     return Y, frobenius(xp, Y, Y, 1), c
 
 
-def _sign(xp: Any, c: Array) -> Array:
+def sign(xp: Any, c: Array) -> Array:
     """1 where c >= 0 and -1 elsewhere, in the dtype of c, with derivative zero."""
     if xp is np:
         return 1 - 2 * (c < 0).astype(c.dtype)
@@ -473,11 +473,11 @@ def cos_sinc(xp: Any, s: Array) -> tuple[Array, Array]:
 
 def _pivot(xp: Any, p: Array) -> tuple[Array, Array, Array]:
     """The sign (+1 at zero) and absolute value of the first entry, and the other entries."""
-    sign = _sign(xp, p[..., :1])
-    return sign, sign * p[..., :1], p[..., 1:]
+    s = sign(xp, p[..., :1])
+    return s, s * p[..., :1], p[..., 1:]
 
 
-def _fixed_direction(xp: Any, p: Array) -> Array:
+def fixed_direction(xp: Any, p: Array) -> Array:
     """A unit tangent vector that depends on p alone: the first one of the default basis."""
     sign, p0, rest = _pivot(xp, p)
     first = rest[..., :1]
