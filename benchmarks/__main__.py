@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .harness import versions
 
-NAMES = ("overhead", "manifold_calls", "frechet_mean", "problems", "flat", "nist", "fits")
+NAMES = ("overhead", "manifold_calls", "frechet_mean", "problems", "flat", "nist", "fits", "bundle_adjustment")
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 

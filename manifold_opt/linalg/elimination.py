@@ -117,7 +117,7 @@ class Variable:
     def __init__(self, parts: list[int], J: BlockMatrix) -> None:
         self.parts = parts
         columns = np.concatenate([J.parts[i].columns for i in parts])
-        self.starts = np.unique(columns[columns >= 0])
+        self.starts = distinct(columns[columns >= 0])
         widths = {J.parts[i].blocks.shape[2] for i in parts}
         self.width = widths.pop() if len(widths) == 1 else None
 
@@ -145,8 +145,8 @@ def variables_of(J: BlockMatrix) -> list[Variable]:
         return i
 
     for i, part in enumerate(J.parts):
-        starts = np.unique(part.columns)
-        columns = (starts[starts >= 0][:, None] + np.arange(part.blocks.shape[2])).reshape(-1)
+        starts = distinct(part.columns[part.columns >= 0])
+        columns = (starts[:, None] + np.arange(part.blocks.shape[2])).reshape(-1)
         for other in np.unique(taken[columns]).tolist():
             if other >= 0:
                 label[root(other)] = root(i)
@@ -189,6 +189,36 @@ def named_variable(J: BlockMatrix, name: str) -> Variable:
     return variable
 
 
+def distinct(numbers: Any) -> Any:
+    """The numbers that occur among such that are not negative nor many times as large as they are many, sorted."""
+    return np.flatnonzero(np.bincount(numbers)) if numbers.size else numbers
+
+
+def ranks(numbers: Any) -> tuple[Any, Any]:
+    """`distinct`, and which of them each number is."""
+    counts = np.bincount(numbers)
+    found = np.flatnonzero(counts)
+    place = np.empty(len(counts), np.intp)
+    place[found] = np.arange(len(found))
+    return found, place[numbers]
+
+
+def _combinations(first: Any) -> tuple[Any, Any]:
+    """Rows that occur in an array of columns, which are -1 at least, and which of them each row is."""
+    found, key = ranks(first[:, 0] + 1)
+    rows = found[:, None] - 1
+    for column in first.T[1:]:
+        own, rank = ranks(column + 1)
+        key = key * len(own) + rank
+        # beyond a few times the rows, a table would be larger than what is sorted
+        if len(rows) * len(own) <= 4 * len(key) + 1000:
+            pairs, key = ranks(key)
+        else:
+            pairs, key = np.unique(key, return_inverse=True)
+        rows = np.column_stack([rows[pairs // len(own)], own[pairs % len(own)] - 1])
+    return rows, key.reshape(-1)
+
+
 def plan(J: BlockMatrix, variable: Variable) -> Elimination:
     """Everything about the pattern of J that the elimination of a variable needs."""
     width = int(variable.width)  # type: ignore[arg-type]  # it can be eliminated
@@ -208,7 +238,7 @@ def plan(J: BlockMatrix, variable: Variable) -> Elimination:
             instance = np.where(columns >= 0, np.searchsorted(variable.starts, columns), instance)
         if kept:
             first = np.stack([J.parts[i].columns for i in kept], axis=1)
-            unique, group = np.unique(first, axis=0, return_inverse=True)
+            unique, group = _combinations(first)
             indices = [
                 np.where(unique[:, j : j + 1] >= 0, place[unique[:, j : j + 1] + np.arange(k)], -1)
                 for j, k in enumerate(J.parts[i].blocks.shape[2] for i in kept)
@@ -224,7 +254,7 @@ def plan(J: BlockMatrix, variable: Variable) -> Elimination:
                 out[0] if out else None,
                 kept,
                 instance,
-                group.reshape(-1) + groups,
+                group + groups,
                 columns,
                 groups,
             )

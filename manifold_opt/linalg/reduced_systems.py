@@ -106,9 +106,11 @@ class ReducedBlocks:
                     continue
                 i, j = first[here], second[here]
                 key = group[i].astype(np.int64) * groups + group[j]
-                order = np.argsort(key, kind="stable")
-                pairs, number = np.unique(key[order], return_inverse=True)
-                sums = GroupedProducts(within[i][order], within[j][order], number.reshape(-1), len(pairs))
+                order = np.argsort(key)
+                key = key[order]
+                new = np.diff(key, prepend=-1) > 0
+                pairs = key[new]
+                sums = GroupedProducts(within[i][order], within[j][order], np.cumsum(new) - 1, len(pairs))
                 self.products.append((f, g, sums, pairs // groups, pairs % groups))
 
     def blocks(self) -> list[tuple[Any, Any, Any]]:
@@ -174,7 +176,7 @@ class _Scatter:
         self.target = place(np.maximum(r, c)[keep], np.minimum(r, c)[keep])
         # where two groups share a column, a pair of residuals adds to its diagonal from both sides
         self.both = np.flatnonzero(((r == c) & ~symmetric[:, None, None])[keep])
-        self.distinct = len(np.unique(self.target)) == len(self.target)
+        self.distinct = not self.target.size or int(np.bincount(self.target).max()) == 1
 
     def add(self, out: Any, values: Any) -> None:
         values = values.reshape(-1)

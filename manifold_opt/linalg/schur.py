@@ -26,7 +26,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .block_matrix import BlockMatrix
+from .block_matrix import BlockMatrix, stacked
 from .elimination import Elimination, Pattern, Rows, best_variable, named_variable, plan
 from .factorizations import METHODS
 from .iterative_solvers import ForcingTerm, Iterative
@@ -268,7 +268,8 @@ class _Family:
 
     def __init__(self, J: BlockMatrix, rows: Rows, width: int) -> None:
         self.rows = rows
-        self.F = _side_by_side([J.parts[i].blocks for i in rows.kept], rows, J.dtype)
+        blocks = [J.parts[i].blocks for i in rows.kept]
+        self.F = _instances_last(stacked(blocks) if blocks else np.empty((rows.n, rows.m, 0), J.dtype))
         self.E = None if rows.eliminated is None else _instances_last(J.parts[rows.eliminated].blocks)
         self.Q: Any = None
         K = self.F.shape[1]
@@ -345,17 +346,6 @@ class _Family:
 def _instances_last(blocks: Any) -> Any:
     """Blocks (n, m, k) as (m, k, n), contiguous."""
     return np.ascontiguousarray(blocks.transpose(1, 2, 0))
-
-
-def _side_by_side(blocks: list[Any], rows: Rows, dtype: Any) -> Any:
-    if len(blocks) == 1:
-        return _instances_last(blocks[0])
-    F = np.empty((rows.m, sum(B.shape[2] for B in blocks), rows.n), dtype)
-    start = 0
-    for B in blocks:
-        F[:, start : start + B.shape[2]] = B.transpose(1, 2, 0)
-        start += B.shape[2]
-    return F
 
 
 def inverse_cholesky(A: Any) -> Any:

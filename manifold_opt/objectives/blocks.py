@@ -286,7 +286,7 @@ class _BoundBlock:
         parts = self.M.split(p)
         values = [parts[self.order[name]] for name in self.block.variables]
         return [
-            np.broadcast_to(v, (self.n, *v.shape)) if index is None else v[index]
+            np.broadcast_to(v, (self.n, *v.shape)) if index is None else v.take(index, axis=0)
             for v, index in zip(values, self.block.indices, strict=True)
         ]
 
