@@ -41,7 +41,7 @@ for policy in ("uniform", "mismatch", "tracks"):
     medians = [np.median(errors(scene, fit)) for fit in fits]
     print(
         f"{policy:9s} error of a point {medians[0]:.4f} plain, {medians[1]:.4f} robust, {medians[2]:.4f} refitted, "
-        f"{medians[3]:.4f} from inliers alone; noise {noise:.3f}; found {1.0 - good[~scene.inliers].mean():.0%} outliers"
+        f"{medians[3]:.4f} from inliers; noise {noise:.3f}; found {1.0 - good[~scene.inliers].mean():.0%} outliers"
     )
     assert medians[1] < 1.5 * medians[3] < 0.1 * medians[0]
     assert abs(noise - NOISE) < 0.02 and good[scene.inliers].mean() > 0.95
