@@ -52,6 +52,7 @@ _NAMES = {
         MetricManifold Scaled TangentBundle Validated
         Essential
         FixedRank KendallShape PreShape
+        GeneralizedGrassmann GeneralizedStiefel
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from manifold_opt.linalg.low_rank import LowRank
+from manifold_opt.linalg.metric_matrix import MetricMatrix
 from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, is_numpy, namespace, transpose
 from manifold_opt.linalg.rotation import hat, rotation_log, rotation_log1p, skew_exp, vee
 from manifold_opt.linalg.rules import differentiable
@@ -53,6 +54,7 @@ from manifold_opt.linalg.symmetric import (
 __all__ = [
     "Array",
     "LowRank",
+    "MetricMatrix",
     "adjoint",
     "angle_between",
     "asinc",

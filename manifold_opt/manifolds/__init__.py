@@ -8,6 +8,8 @@ from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTa
 from manifold_opt.manifolds.essential import Essential
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.fixed_rank import FixedRank
+from manifold_opt.manifolds.generalized_grassmann import GeneralizedGrassmann
+from manifold_opt.manifolds.generalized_stiefel import GeneralizedStiefel
 from manifold_opt.manifolds.geomstats_import import import_geomstats
 from manifold_opt.manifolds.geomstats_manifold import GeomstatsManifold
 from manifold_opt.manifolds.grassmann import Grassmann
@@ -51,6 +53,8 @@ __all__ = [
     "Essential",
     "Euclidean",
     "FixedRank",
+    "GeneralizedGrassmann",
+    "GeneralizedStiefel",
     "GeomstatsManifold",
     "Grassmann",
     "HalfSpace",

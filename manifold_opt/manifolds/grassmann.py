@@ -166,7 +166,7 @@ class Grassmann(Manifold):
         tX = X if type(t) is float and t == 1.0 else expanded(t, 2) * X
         if is_numpy(p, tX):
             w, V = eigh(adjoint(tX) @ tX)
-            cos, sinc, _ = _cos_sinc_cosc(w)
+            cos, sinc, _ = cos_sinc_cosc(w)
             q = ((p @ V) * cos[..., None, :] + (tX @ V) * sinc[..., None, :]) @ adjoint(V)
         else:
             S = adjoint(tX) @ tX
@@ -194,13 +194,8 @@ class Grassmann(Manifold):
         d = q - p
         D = adjoint(p) @ d
         W = adjoint(frame_polar(frames.eye_like(D) + D))
-        I = frames.eye_like(D)
-        T = frames.right_divided((d - p @ D) @ W, I + hermitian(W + D @ W))
-        xp = namespace(T)
-        shape = (len(_NODES),) + (1,) * T.ndim
-        nodes, weights = (xp.asarray(x.reshape(shape).astype(real_dtype(T))) for x in (_NODES, _WEIGHTS))
-        S = I + nodes * nodes * (adjoint(T) @ T)
-        return written(T @ xp.sum(2.0 * weights * solve_batch(S, I + 0.0 * S), axis=0), out)
+        T = frames.right_divided((d - p @ D) @ W, frames.eye_like(D) + hermitian(W + D @ W))
+        return written(T @ angles_over_tangents(adjoint(T) @ T), out)
 
     # ---------------- retractions
 
@@ -218,14 +213,18 @@ class Grassmann(Manifold):
         d = q - p
         D = adjoint(p) @ d
         M = frames.eye_like(D) + D
-        if is_numpy(p, q):
+        self._require_acute(M)
+        return written(frames.right_divided(d - p @ D, M), out)
+
+    def _require_acute(self, M: Array) -> None:
+        """Raise unless all cosines of principal angles, the singular values of M, are positive."""
+        if is_numpy(M):
             low = float(np.min(np.linalg.svd(M, compute_uv=False)))
             if not low > 8.0 * np.finfo(M.dtype).eps:
                 raise ValueError(
                     "inverse_retract(method='polar' or 'qr') on subspaces needs principal angles below pi/2, but the "
                     f"largest has the cosine {low:.3g}; use M.log(p, q)"
                 )
-        return written(frames.right_divided(d - p @ D, M), out)
 
     # ---------------- transports
 
@@ -254,7 +253,7 @@ class Grassmann(Manifold):
         """
         if is_numpy(p, X, d):
             w, V = eigh(adjoint(d) @ d)
-            _, sinc, cosc = _cos_sinc_cosc(w)
+            _, sinc, cosc = cos_sinc_cosc(w)
             back = (p @ V) * sinc[..., None, :] + (d @ V) * cosc[..., None, :]
             return written(X - back @ (adjoint(d @ V) @ X), out)
         S = adjoint(d) @ d
@@ -299,13 +298,16 @@ class Grassmann(Manifold):
         return G - p @ (adjoint(p) @ G)
 
     def riemannian_hessian(self, p: Array, G: Array, H: Array, X: Array) -> Array:
-        """``P H - X herm(p^H G)``; ``p^H G`` is Hermitian for every function of subspaces.
+        """``P(H - X herm(p^H G))``; ``p^H G`` is Hermitian for every function of subspaces.
+
+        All of it is projected: for a rounding error of X along p the second term would be a negative curvature, which
+        conjugate gradients follow.
 
         References
         ----------
         N. Boumal, An Introduction to Optimization on Smooth Manifolds, Cambridge, 2023, section 9.16.
         """
-        return self.project_vector(p, H) - X @ hermitian(adjoint(p) @ G)
+        return self.project_vector(p, H - X @ hermitian(adjoint(p) @ G))
 
     def weingarten(self, p: Array, X: Array, V: Array) -> Array:
         """``-X p^H V``."""
@@ -354,7 +356,16 @@ def _principal(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     return N, np.arctan2(sine, cosine), sine, U
 
 
-def _cos_sinc_cosc(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def angles_over_tangents(S: Array) -> Array:
+    """``2 arctan(S^(1/2)) S^(-1/2)`` for the squared tangents S of half of angles, as an integral of resolvents."""
+    xp = namespace(S)
+    shape = (len(_NODES),) + (1,) * S.ndim
+    nodes, weights = (xp.asarray(x.reshape(shape).astype(real_dtype(S))) for x in (_NODES, _WEIGHTS))
+    A = frames.eye_like(S) + nodes * nodes * S
+    return xp.sum(2.0 * weights * solve_batch(A, frames.eye_like(S) + 0.0 * A), axis=0)
+
+
+def cos_sinc_cosc(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``cos t``, ``sin(t) / t`` and ``(1 - cos t) / t^2`` for ``t^2 = w``."""
     t = np.sqrt(np.maximum(w, w.dtype.type(0)))
     zero = t == 0

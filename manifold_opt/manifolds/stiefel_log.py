@@ -15,7 +15,7 @@ from manifold_opt.linalg.frames import antihermitian, frame_polar, hermitian
 from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, namespace
 from manifold_opt.manifolds import fallbacks, frames
 
-__all__ = ["frame_log", "implicit_log"]
+__all__ = ["frame_log", "implicit_log", "reduced_log"]
 
 # Newton's method takes the derivatives along all directions of the reduced problem; from here on they cost too much,
 # and the residual itself is the step (shooting).
@@ -51,10 +51,20 @@ def frame_log(p: np.ndarray, q: np.ndarray, beta: float, radius: float) -> np.nd
         Q, N = np.linalg.qr(d - p @ D)
     else:
         Q, N = None, frames.complement_coordinates(p, d, D)
-    reduced = _Reduced(D, N, beta)
-    A, B = reduced.solve(radius)
+    A, B = reduced_log(D, N, beta, radius)
     across = frames.complement_vector(p, B) if Q is None else Q @ B
     return (p @ A + across).astype(dtype, copy=False)
+
+
+def reduced_log(D: np.ndarray, N: np.ndarray, beta: float, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """The parts A and B of the logarithm ``p A + Q B`` of ``q = p (I + D) + Q N``, for orthonormal ``[p Q]``."""
+    if D.shape[-1] == 1 and D.dtype.kind != "c":  # a sphere
+        s = np.sqrt(np.sum(N * N, axis=-2, keepdims=True))
+        if np.any((s == 0) & (D < -1.0)):
+            raise _beyond()
+        zero = s == 0
+        return 0.0 * D, np.where(zero, 1.0, np.arctan2(s, 1.0 + D) / np.where(zero, 1.0, s)) * N
+    return _Reduced(D, N, beta).solve(radius)
 
 
 class _Reduced:
@@ -210,10 +220,7 @@ class _Reduced:
                 h *= 0.5
         if s < 1.0 or (found and self.length(other) <= self.length(c)):
             if not found:
-                raise ValueError(
-                    "log on the Stiefel manifold found no geodesic from p to q: q is near or beyond the cut locus of "
-                    "p; go there in several steps, or use an inverse retraction"
-                )
+                raise _beyond()
             return other
         return c
 
@@ -230,6 +237,13 @@ class _Reduced:
                 break
             damping = np.where(worse, 0.5 * damping, damping)
         return trial, F, known
+
+
+def _beyond() -> ValueError:
+    return ValueError(
+        "log on the Stiefel manifold found no geodesic from p to q: q is near or beyond the cut locus of p; go there "
+        "in several steps, or use an inverse retraction"
+    )
 
 
 def _expm1(W: np.ndarray, complex_field: bool) -> tuple[np.ndarray, Any]:

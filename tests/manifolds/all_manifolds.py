@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from manifold_opt.manifolds import (
     ArraySphere,
@@ -20,6 +21,8 @@ from manifold_opt.manifolds import (
     Essential,
     Euclidean,
     FixedRank,
+    GeneralizedGrassmann,
+    GeneralizedStiefel,
     Grassmann,
     HalfSpace,
     Hermitian,
@@ -118,6 +121,11 @@ def half_plane_matrix(p):
 def bumpy_matrix(p):
     """A metric on the sphere with nothing special about it."""
     return np.diag([1.0, 2.0, 3.0]).astype(np.float32) + p[..., :, None] * p[..., None, :]
+
+
+def banded(n: int) -> sparse.csc_matrix:
+    """A sparse positive definite matrix."""
+    return sparse.diags([np.full(n - 1, -0.5), np.linspace(1.5, 3.0, n), np.full(n - 1, -0.5)], [-1, 0, 1]).tocsc()
 
 
 MANIFOLDS = [
@@ -239,4 +247,7 @@ MANIFOLDS = [
     Correlation(2),
     Correlation(4),
     SpecialPositiveDefinite(3, determinant=2.0, field="complex"),
+    GeneralizedStiefel(4, 2, np.diag([1.0, 2.0, 3.0, 1.5]) + 0.2),
+    GeneralizedStiefel(3, 2, np.eye(3) + 0.3j * np.tri(3, 3, -1) - 0.3j * np.tri(3, 3, -1).T, field="complex"),
+    GeneralizedGrassmann(4, 2, banded(4)),
 ]

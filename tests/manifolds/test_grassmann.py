@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
+from manifold_opt import trust_regions
 from manifold_opt.manifolds import Grassmann, NotOnManifold, NotTangent
 from manifold_opt.testing import check_accuracy, check_exp_accuracy, retraction_order
 
@@ -160,3 +161,21 @@ def test_messages():
         M.check_vector(p, p)
     with pytest.raises(ValueError, match="k < n"):
         Grassmann(3, 3)
+
+
+def test_rounding_along_the_frame_does_not_grow_in_conjugate_gradients():
+    """The vertical part of a direction once had negative curvature, and steps left the manifold near the minimum."""
+    rng = np.random.default_rng(5)
+    n = 40
+    A = np.diag(np.arange(1.0, n + 1)) + 0.1 * rng.standard_normal((n, n))
+    A = A + A.T
+    result = trust_regions(
+        Grassmann(n, 3),
+        lambda p: np.sum(p * (A @ p)),
+        Grassmann(n, 3).random_point(rng),
+        gradient=lambda p: 2.0 * (A @ p),
+        hessian=lambda p, X: 2.0 * (A @ X),
+        objective_type="euclidean",
+    )
+    assert result.converged
+    assert result.iterations <= 25
