@@ -61,6 +61,7 @@ _NAMES = {
         Reduction ResidualBlock ScaledLoss ScaledObjective SoftL1 StochasticObjective
         SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch fix
     """,
+    "pose_graphs": "PoseGraph solve_pose_graph",
     "solvers": """
         AdachiOkunoTakeda AdaptiveRegularizationState AffineCovariantStepsize AlternatingGradientDescentState
         BFGSHessian ConjugateGradientDescentState ConjugateResidualState DoglegState ExactModelState
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from .directions import *
     from .manifolds import *
     from .objectives import *
+    from .pose_graphs import PoseGraph, solve_pose_graph
     from .solvers import *
     from .statistics import *
     from .stepsizes import *

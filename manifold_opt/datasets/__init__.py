@@ -15,5 +15,11 @@ from .connectomes import connectomes as connectomes
 from .files import BadFile as BadFile
 from .g2o import read_g2o as read_g2o
 from .g2o import write_g2o as write_g2o
+from .pose_graphs import city_graph as city_graph
+from .pose_graphs import grid_graph as grid_graph
+from .pose_graphs import measured_graph as measured_graph
+from .pose_graphs import ring_graph as ring_graph
+from .pose_graphs import sphere_graph as sphere_graph
+from .pose_graphs import torus_graph as torus_graph
 from .poses import CameraPoses as CameraPoses
 from .poses import camera_poses as camera_poses

@@ -39,7 +39,8 @@ def measured_graph(
     truth : array of shape (n, d (d + 1))
         Points of ``SpecialEuclidean(d)``, in the order of the path.
     edges : array of int, shape (m, 2)
-        Pairs of poses that are measured; the one from each pose to the next belongs to odometry and never is an outlier.
+        Pairs of poses that are measured; the one from each pose to the next belongs to odometry and never is an
+        outlier.
     rotation_noise : float
         Standard deviation of each coordinate of the disturbing rotation, in radians.
     translation_noise : float
@@ -264,7 +265,9 @@ def ring_graph(n: int = 400, *, laps: int = 1, dimension: int = 2, **noise: Any)
     return measured_graph(_poses(R, t), edges, **noise)
 
 
-def city_graph(n: int = 3500, *, block: int = 5, size: int | None = None, closures: float = 0.5, **noise: Any) -> PoseGraph:
+def city_graph(
+    n: int = 3500, *, block: int = 5, size: int | None = None, closures: float = 0.5, **noise: Any
+) -> PoseGraph:
     """A drive through the streets of a city, which recognizes places it comes back to.
 
     Parameters

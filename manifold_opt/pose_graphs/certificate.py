@@ -1,22 +1,22 @@
 r"""A certificate of global optimality for the chordal objective of a pose graph.
 
-Without the demand that det R_i = 1 the objective F = tr(Y'M Y) (see `manifold_opt.pose_graphs.quadratic`) is a quadratic
-form with the constraints R_i R_i' = I. At a critical point the symmetric matrices Lambda_i = R_i (M Y)_i are the
-multipliers, F = sum tr Lambda_i, and for any other Y that keeps the constraints
+Without the demand that det R_i = 1 the objective F = tr(Y'M Y) (see `manifold_opt.pose_graphs.quadratic`) is a
+quadratic form with the constraints R_i R_i' = I. At a critical point the symmetric matrices Lambda_i = R_i (M Y)_i
+are the multipliers, F = sum tr Lambda_i, and for any other Y that keeps the constraints
 
     F(Y) = sum tr Lambda_i + tr(Y'S Y),        S = M - blockdiag(Lambda_1, ..., Lambda_n, 0).
 
-If S is positive semidefinite, no Y is better: the point is a global minimizer, whatever led to it [1]_. In floating-point
-arithmetic S + e D is factorized, for a small e and D the diagonal of S by poses; where that succeeds, no Y is better by
-more than e tr(Y'D Y) = e d sum_i D_i. Where it fails for all e that are small enough to be of interest, S has an
-eigenvector along which a relaxation of more dimensions decreases [2]_.
+If S is positive semidefinite, no Y is better: the point is a global minimizer, whatever led to it [1]_. In
+floating-point arithmetic S + e D is factorized, for a small e and D the diagonal of S by poses; where that succeeds,
+no Y is better by more than e tr(Y'D Y) = e d sum_i D_i. Where it fails for all e that are small enough to be of
+interest, S has an eigenvector along which a relaxation of more dimensions decreases [2]_.
 
 References
 ----------
 .. [1] L. Carlone, D. M. Rosen, G. Calafiore, J. J. Leonard, F. Dellaert, Lagrangian duality in 3D SLAM: verification
    techniques and optimal solutions, IROS 2015.
-.. [2] N. Boumal, A Riemannian low-rank method for optimization over semidefinite matrices with block-diagonal constraints,
-   arXiv 1506.00575, 2015.
+.. [2] N. Boumal, A Riemannian low-rank method for optimization over semidefinite matrices with block-diagonal
+   constraints, arXiv 1506.00575, 2015.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Certificate:
     gap : float
         F is at most this much above its global minimum.
     eigenvalue : float
-        Of S, relative to its diagonal: a lower bound of the smallest one where ``optimal``, else the smallest one itself.
+        Of S, relative to its diagonal: a lower bound of the smallest one where ``optimal``, else the smallest one
+        itself.
     tolerance : float
         Relative to the cost.
     stationarity : float
@@ -72,8 +73,8 @@ class Certificate:
         if self.optimal:
             return f"globally optimal within {self.gap:.2g} (relative {self.relative_gap:.1e})"
         return (
-            f"not certified: the dual matrix has the eigenvalue {self.eigenvalue:.1e} of its diagonal; the cost is at most "
-            f"{self.gap:.3g} above the global minimum"
+            f"not certified: the dual matrix has an eigenvalue of {self.eigenvalue:.1e} times its diagonal; the cost "
+            f"is at most {self.gap:.3g} above the global minimum"
         )
 
 
@@ -102,8 +103,13 @@ def certify(graph: PoseGraph, poses: Any, *, tolerance: float = 1e-6, weights: A
     """
     if len(graph.anchors) > graph.components.max() + 1:
         raise ValueError("a graph with several fixed poses in one piece cannot be certified: leave one of them fixed.")
+    return certificate_of(graph, stacked(graph, poses), tolerance=tolerance, weights=weights)
+
+
+def certificate_of(graph: PoseGraph, Y: Any, *, tolerance: float = 1e-6, weights: Any = None) -> Certificate:
+    """The same for transposed frames with any number of rows, and translations: Y of shape (n (d + 1), r)."""
     n, d = graph.num_poses, graph.dimension
-    S, Y, multipliers, cost = dual_matrix(graph, poses, weights)
+    S, _, cost = dual_matrix(graph, Y, weights)
     SY = S @ Y
     # translations that are not quite optimal, and the rounding of the sum of squares
     slack = abs(float(np.sum(Y[n * d :] * SY[n * d :]))) + 10.0 * np.finfo(float).eps * cost
@@ -130,25 +136,25 @@ def certify(graph: PoseGraph, poses: Any, *, tolerance: float = 1e-6, weights: A
     return Certificate(False, cost, gap, eigenvalue, tolerance, stationarity, vector)
 
 
-def dual_matrix(graph: PoseGraph, poses: Any, weights: Any = None) -> tuple[Any, Any, Any, float]:
-    """S, Y, the multipliers (n, d, d) and the cost F of poses; see the module."""
+def dual_matrix(graph: PoseGraph, Y: Any, weights: Any = None) -> tuple[Any, Any, float]:
+    """S, the multipliers (n, d, d) and the cost F of transposed frames and translations Y (n (d + 1), r)."""
     from scipy.sparse import bsr_array, csr_array
 
     n, d = graph.num_poses, graph.dimension
     kappa, tau = graph.isotropic_weights()
     if weights is not None:
         kappa, tau = kappa * weights, tau * weights
-    A, Y = residual_matrix(graph, kappa, tau), stacked(graph, poses)
+    A = residual_matrix(graph, kappa, tau)
     AY = A @ Y
     MY = A.T @ AY
-    R = Y[: n * d].reshape(n, d, d).swapaxes(1, 2)
-    # (M Y)_i = Lambda_i R_i' at a critical point
-    multipliers = MY[: n * d].reshape(n, d, d) @ R
+    # (M Y)_i = Lambda_i Y_i at a critical point, and Y_i Y_i' = I
+    frames = Y[: n * d].reshape(n, d, -1)
+    multipliers = MY[: n * d].reshape(n, d, -1) @ frames.swapaxes(1, 2)
     multipliers = 0.5 * (multipliers + multipliers.swapaxes(1, 2))
     blocks = bsr_array((multipliers, np.arange(n), np.arange(n + 1)), shape=(n * d, n * d)).tocoo()
     size = n * (d + 1)
     S = (A.T @ A - csr_array((blocks.data, (blocks.row, blocks.col)), shape=(size, size))).tocsc()
-    return S, Y, multipliers, float(np.sum(AY * AY))
+    return S, multipliers, float(np.sum(AY * AY))
 
 
 def _positive(x: Any) -> Any:
@@ -158,7 +164,7 @@ def _positive(x: Any) -> Any:
 
 
 def _negative_curvature(S: Any, D: Any, shift: float, solve: Any) -> tuple[float, Any]:
-    """Smallest eigenvalue and eigenvector of S x = mu D x, near the shift at which S + shift D was positive definite."""
+    """Smallest eigenvalue of S x = mu D x and its eigenvector, from a shift with S + shift D positive definite."""
     from scipy.sparse import diags_array
     from scipy.sparse.linalg import LinearOperator, eigsh
 

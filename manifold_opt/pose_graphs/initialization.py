@@ -2,19 +2,19 @@ r"""Where to start: poses of a graph from its edges alone.
 
 * `odometry`: measurements composed along the path of consecutive poses; what that does not reach along other edges.
 * `spanning_tree`: composed along the tree of the most certain edges.
-* `chordal`: the rotations that minimize sum kappa |R_j - R_i Z|^2 over all matrices, each replaced by the nearest rotation,
-  then the translations that minimize sum tau |t_j - t_i - R_i z|^2: two sparse linear systems [1]_.
+* `chordal`: the rotations that minimize sum kappa |R_j - R_i Z|^2 over all matrices, each replaced by the nearest
+  rotation, then the translations that minimize sum tau |t_j - t_i - R_i z|^2: two sparse linear systems [1]_.
 * `spectral`: rotations from the eigenvectors of the smallest eigenvalues of the same quadratic form [2]_.
 
 All of them leave anchors (`PoseGraph.anchors`) where the graph has them, or at the origin.
 
 References
 ----------
-.. [1] D. Martinec, T. Pajdla, Robust rotation and translation estimation in multiview reconstruction, CVPR 2007; L. Carlone,
-   R. Tron, K. Daniilidis, F. Dellaert, Initialization techniques for 3D SLAM, ICRA 2015.
-.. [2] A. Singer, Angular synchronization by eigenvectors and semidefinite programming, Appl. Comput. Harmon. Anal. 30 (2011);
-   K. J. Doherty, D. M. Rosen, J. J. Leonard, Performance guarantees for spectral initialization in rotation averaging and
-   pose-graph SLAM, ICRA 2022.
+.. [1] D. Martinec, T. Pajdla, Robust rotation and translation estimation in multiview reconstruction, CVPR 2007; L.
+   Carlone, R. Tron, K. Daniilidis, F. Dellaert, Initialization techniques for 3D SLAM, ICRA 2015.
+.. [2] A. Singer, Angular synchronization by eigenvectors and semidefinite programming, Appl. Comput. Harmon. Anal. 30
+   (2011); K. J. Doherty, D. M. Rosen, J. J. Leonard, Performance guarantees for spectral initialization in rotation
+   averaging and pose-graph SLAM, ICRA 2022.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def translations(graph: PoseGraph, R: Any, weights: Any = None) -> Any:
 
 
 def _incidence(graph: PoseGraph, at_i: Any, at_j: Any) -> BlockMatrix:
-    """The matrix with blocks ``at_i`` and ``at_j`` (m, k, k) in the columns of the poses of each edge, without anchors."""
+    """The matrix with blocks ``at_i`` and ``at_j`` (m, k, k) in the columns of both poses of each edge, free ones."""
     m, k = graph.num_edges, at_i.shape[1]
     number = np.zeros(graph.num_poses, dtype=np.intp)
     number[graph.anchors] = -1
@@ -229,14 +229,15 @@ def _smallest_eigenvectors(L: Any, k: int, iterations: int) -> Any:
     solve = factorized(L, shift)
     rng = np.random.default_rng(0)  # which start does not matter
     X = np.linalg.qr(rng.standard_normal((L.shape[0], k + 2)))[0]
-    before = np.inf
+    before = None
     for _ in range(iterations):
         X = np.linalg.qr(solve(X))[0]
         w, V = np.linalg.eigh(X.T @ (L @ X))
         X = X @ V
-        if np.abs(w[:k].sum() - before) <= 1e-8 * abs(before) + 1e-14 * shift:
+        now = float(w[:k].sum())
+        if before is not None and abs(now - before) <= 1e-9 * abs(before) + 1e-9 * shift:
             break
-        before = w[:k].sum()
+        before = now
     return X[:, :k]
 
 

@@ -1,7 +1,7 @@
 r"""The chordal objective as a quadratic form, F = tr(Y'M Y) with Y the transposed rotations and the translations.
 
-Y stacks R_1', ..., R_n' (d rows each) and t_1', ..., t_n' (one row each), so that F does not care in which frame the world
-is described: Y may be multiplied by any orthogonal matrix from the right.
+Y stacks R_1', ..., R_n' (d rows each) and t_1', ..., t_n' (one row each), so that F does not care in which frame the
+world is described: Y may be multiplied by any orthogonal matrix from the right.
 """
 
 from __future__ import annotations
