@@ -12,7 +12,7 @@ M = Sphere(2)
 t = cities.longitudes / (np.pi / 2)
 regression = functions.GeodesicRegression(M, t, cities.points)
 
-result = levenberg_marquardt(regression.manifold, regression.residual, regression.start())
+result = levenberg_marquardt(regression.manifold, regression.residual, regression.start(), jacobian=regression.jacobian)
 print(result)
 
 fitted = regression.predict(result.point, t)

@@ -162,7 +162,9 @@ def geodesic_of_cities() -> Outcome:
     cities = datasets.cities()
     regression = functions.GeodesicRegression(Sphere(2), cities.longitudes / (np.pi / 2), cities.points)
     M = regression.manifold
-    result = levenberg_marquardt(M, regression.residual, regression.start(), record=WATCHED)
+    result = levenberg_marquardt(
+        M, regression.residual, regression.start(), jacobian=regression.jacobian, record=WATCHED
+    )
     p, q = result.point
     return Outcome(
         "geodesic regression of 50 cities on their longitude",

@@ -1,8 +1,33 @@
 """Costs and residuals with known derivatives, ready to be minimized."""
 
+from .bezier import BezierRegression as BezierRegression
+from .bezier import bezier_adjoint as bezier_adjoint
+from .bezier import bezier_curve as bezier_curve
+from .bezier import bezier_differential as bezier_differential
 from .bundle_problem import BundleProblem as BundleProblem
 from .cameras import CameraModel as CameraModel
+from .curvature import curvature_function as curvature_function
+from .curvature import has_curvature as has_curvature
+from .distances import Distance as Distance
+from .distances import SquaredDistance as SquaredDistance
 from .frechet import FrechetMean as FrechetMean
+from .jacobi_fields import adjoint_differential_exp_argument as adjoint_differential_exp_argument
+from .jacobi_fields import adjoint_differential_exp_basepoint as adjoint_differential_exp_basepoint
+from .jacobi_fields import adjoint_differential_geodesic_endpoint as adjoint_differential_geodesic_endpoint
+from .jacobi_fields import adjoint_differential_geodesic_startpoint as adjoint_differential_geodesic_startpoint
+from .jacobi_fields import adjoint_differential_log_argument as adjoint_differential_log_argument
+from .jacobi_fields import adjoint_differential_log_basepoint as adjoint_differential_log_basepoint
+from .jacobi_fields import differential_exp_argument as differential_exp_argument
+from .jacobi_fields import differential_exp_basepoint as differential_exp_basepoint
+from .jacobi_fields import differential_geodesic as differential_geodesic
+from .jacobi_fields import differential_geodesic_endpoint as differential_geodesic_endpoint
+from .jacobi_fields import differential_geodesic_startpoint as differential_geodesic_startpoint
+from .jacobi_fields import differential_log_argument as differential_log_argument
+from .jacobi_fields import differential_log_basepoint as differential_log_basepoint
+from .means import FrechetMedian as FrechetMedian
+from .means import frechet_mean as frechet_mean
+from .means import frechet_median as frechet_median
+from .means import frechet_variance as frechet_variance
 from .pose_factors import bearing_to_landmark as bearing_to_landmark
 from .pose_factors import chordal_between as chordal_between
 from .pose_factors import landmark as landmark
@@ -11,6 +36,9 @@ from .pose_factors import pose_prior as pose_prior
 from .pose_factors import range_to_landmark as range_to_landmark
 from .pose_factors import relative_rotation as relative_rotation
 from .pose_factors import relative_translation as relative_translation
+from .proximal import TotalVariation as TotalVariation
+from .proximal import prox_distance as prox_distance
+from .proximal import prox_pair as prox_pair
 from .registration import RigidRegistration as RigidRegistration
 from .registration import RotationRegistration as RotationRegistration
 from .registration import kabsch as kabsch

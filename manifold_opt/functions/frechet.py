@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..objectives.user_functions import Fused
+from .jacobi_fields import differential_log_basepoint
 from .weights import checked_points, checked_weights
 
 
@@ -34,7 +37,8 @@ class FrechetMean:
     Notes
     -----
     ``f(p)`` is the cost and ``f.gradient(p)`` the Riemannian gradient, both over all data at once; ``f.fused`` gives
-    both from one logarithm per data point and is what solvers should get.
+    both from one logarithm per data point and is what solvers should get. ``f.hessian(p, X)`` exists on symmetric
+    spaces. `frechet_mean` solves the problem where the data are close together.
 
     References
     ----------
@@ -73,6 +77,15 @@ class FrechetMean:
     def fused(self) -> Fused:
         """``Fused(cost_and_gradient)``, to be given to a solver in place of f."""
         return Fused(self.cost_and_gradient)
+
+    def hessian(self, p: Any, X: Any) -> Any:
+        """Riemannian Hessian at p along X: the weighted mean of those of half the squared distances.
+
+        On symmetric spaces; see `has_curvature`.
+        """
+        M, N = self.manifold, len(self.points)
+        spread = [np.broadcast_to(a, (N, *np.shape(a))) for a in (p, X)]
+        return self._minus_mean(differential_log_basepoint(M, spread[0], self.points, spread[1]))
 
     def start(self) -> Any:
         """Where to start: the projected arithmetic mean where there is one, else the first data point."""
