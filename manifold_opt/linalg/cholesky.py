@@ -145,6 +145,71 @@ class Factorization:
         return math.inf if pivots is None else float(np.min(pivots / self.diagonal, initial=math.inf))
 
 
+class SelectedInverse:
+    """Entries of the inverse of a matrix, at the places where its factor has numbers.
+
+    Parameters
+    ----------
+    tables : FrontTables
+    panels : list of array
+        For each front the columns of its pivots, ``(p + q, p)``; above the diagonal anything.
+    """
+
+    def __init__(self, tables: FrontTables, panels: list[Any]) -> None:
+        self.tables, self.panels = tables, panels
+        self._places = np.empty(tables.fronts.size, np.int64)
+        self._places[tables.order] = np.arange(tables.fronts.size)
+        self._front = np.repeat(np.arange(len(panels)), tables.fronts.p)
+
+    def diagonal(self) -> Any:
+        """Diagonal entries, by the columns of the matrix."""
+        out = np.empty(self.tables.fronts.size)
+        out[self.tables.order] = np.concatenate([np.diagonal(panel) for panel in self.panels])
+        return out
+
+    def blocks(self, columns: Any) -> Any:
+        """Blocks on the diagonal.
+
+        Parameters
+        ----------
+        columns : array of int, shape (n, k)
+            The columns that each block belongs to; they must have met in a row of J, or be those of one variable.
+
+        Returns
+        -------
+        array of shape (n, k, k)
+
+        Raises
+        ------
+        KeyError
+            When an entry is not among those that are known.
+        """
+        places = self._places[columns]
+        i, j = np.broadcast_arrays(places[:, :, None], places[:, None, :])
+        return self.entries(np.maximum(i, j).reshape(-1), np.minimum(i, j).reshape(-1)).reshape(i.shape)
+
+    def entries(self, i: Any, j: Any) -> Any:
+        """Entries at places ``i >= j`` of the elimination."""
+        F = self.tables.fronts
+        f = self._front[j]
+        size = F.size + 1
+        keys = np.repeat(np.arange(len(F.p)), F.q) * size + F.struct
+        inside = i < F.pivots[f + 1]
+        wanted = f * size + i
+        found = np.searchsorted(keys, wanted)
+        known = inside | (keys[np.minimum(found, len(keys) - 1)] == wanted if len(keys) else False)
+        if not known.all():
+            raise KeyError("an entry of the inverse that the factor has no place for: solve with a unit vector instead")
+        row = np.where(inside, i - F.pivots[f], F.p[f] + found - F.struct_starts[f])
+        column = j - F.pivots[f]
+        out = np.empty(len(i))
+        order = np.argsort(f, kind="stable")
+        ends = np.flatnonzero(np.diff(f[order])) + 1
+        for group in np.split(order, ends) if len(order) else ():
+            out[group] = self.panels[f[group[0]]][row[group], column[group]]
+        return out
+
+
 def not_definite(column: int) -> np.linalg.LinAlgError:
     """The error of a matrix whose pivot of a column is not positive."""
     return np.linalg.LinAlgError(f"the matrix is not positive definite: column {column} depends on others")
@@ -219,6 +284,20 @@ class CompiledFronts(Factorization):
         solve_lower(*arrays)
         solve_upper(*arrays)
         return self._sorted(x, b.dtype)
+
+    def inverse(self) -> SelectedInverse:
+        """The entries of the inverse at the places of L, after `factor`."""
+        from .cholesky_kernels import invert
+
+        F, T = self.tables.fronts, self.tables
+        Z, work = np.empty(F.entries), np.empty(int((F.p * F.q).max(initial=0)))
+        invert(
+            self._calls, 1.0, F.pivots, F.panels, F.q, F.updates[0], *F.children, T.runs, T.run_starts, self.L,
+            self._U, Z, work,
+        )  # fmt: skip
+        p, ends = F.p.tolist(), F.panels.tolist()
+        panels = [Z[a:b].reshape(k, -1).T for a, b, k in zip(ends[:-1], ends[1:], p, strict=True)]
+        return SelectedInverse(T, panels)
 
     def pivots(self) -> Any:
         """See `Factorization`."""
@@ -336,6 +415,39 @@ class NumpyFronts(Factorization):
         out = np.empty_like(x)
         out[order] = x
         return out
+
+    def inverse(self) -> SelectedInverse:
+        """The entries of the inverse at the places of L, after `factor`."""
+        from scipy.linalg import blas
+
+        F = self.tables.fronts
+        single = self._factors[0][0].dtype == np.float32
+        potri, trsm = (lapack.spotri, blas.strsm) if single else (lapack.dpotri, blas.dtrsm)
+        fronts: list[Any] = [None] * len(self._factors)  # symmetric, in full, until the children are done
+        panels: list[Any] = [None] * len(self._factors)
+        waiting = np.bincount(F.parent[F.parent >= 0], minlength=len(fronts)).tolist()
+        parents = F.parent.tolist()
+        for f in range(len(fronts) - 1, -1, -1):
+            L, below = self._factors[f]
+            p, q, parent = len(L), 0 if below is None else len(below), parents[f]
+            V = potri(L, lower=1)[0]
+            V = np.tril(V) + np.tril(V, -1).T
+            if q:
+                rows = F.relative[F.struct_starts[f] : F.struct_starts[f + 1]]
+                S = fronts[parent][rows[:, None], rows]
+                Y = trsm(1.0, L, below, side=1, lower=1)
+                W = -(S @ Y)
+                Z = np.block([[V - Y.T @ W, W.T], [W, S]])
+            else:
+                Z = V
+            if parent >= 0:
+                waiting[parent] -= 1
+                if waiting[parent] == 0:
+                    fronts[parent] = None
+            panels[f] = np.ascontiguousarray(Z[:, :p])
+            if waiting[f]:
+                fronts[f] = Z
+        return SelectedInverse(self.tables, panels)
 
     def pivots(self) -> Any:
         """See `Factorization`."""

@@ -6,7 +6,10 @@ from typing import Any
 
 from numba import njit
 
-from .blas_calls import potrf, syrk, trsm
+from .blas_calls import gemm, potrf, potri, symm, syrk, trsm
+
+# the letters of LAPACK
+_N, _T = ord("N"), ord("T")
 
 
 @njit(cache=True, nogil=True)
@@ -114,7 +117,7 @@ def factorize(
             if not pivot - pivot == zero:
                 return pivots[front] + j
         if q > 0:
-            trsm(calls[1], one, q, p, at, ld, at + p * size, ld)
+            trsm(calls[1], _T, one, q, p, at, ld, at + p * size, ld)
             syrk(calls[2], -one, one, q, p, at + p * size, ld, memory + updates[front] * size, q)
         if solving:
             eliminate(panel, p, q, struct[struct_starts[front] : struct_starts[front + 1]], x, pivots[front], work)
@@ -257,3 +260,73 @@ def solve_upper(pivots: Any, panels: Any, struct: Any, struct_starts: Any, L: An
             for i in range(j + 1, p):
                 y -= L[at + j * ld + i] * x[first + i]
             x[first + j] = y / L[at + j * ld + j]
+
+
+@njit(cache=True, nogil=True)
+def invert(
+    calls: Any,
+    one: Any,
+    pivots: Any,
+    panels: Any,
+    below: Any,
+    updates: Any,
+    children: Any,
+    child_starts: Any,
+    runs: Any,
+    run_starts: Any,
+    L: Any,
+    U: Any,
+    Z: Any,
+    work: Any,
+) -> None:
+    """Fill Z with the entries of (L L')^-1 that are at the places of L."""
+    size = L.itemsize
+    base, memory, inverse, buffer = L.ctypes.data, U.ctypes.data, Z.ctypes.data, work.ctypes.data
+    for front in range(len(pivots) - 2, -1, -1):
+        p, q = pivots[front + 1] - pivots[front], below[front]
+        ld = p + q
+        panel, source = Z[panels[front] : panels[front + 1]], L[panels[front] : panels[front + 1]]
+        panel[:] = source
+        at = inverse + panels[front] * size
+        potri(calls[3], one, p, at, ld)
+        if q > 0:
+            for j in range(p):
+                work[j * q : j * q + q] = source[j * ld + p : j * ld + ld]
+            trsm(calls[1], _N, one, q, p, base + panels[front] * size, ld, buffer, q)
+            symm(calls[4], -one, q, p, memory + updates[front] * size, q, buffer, q, at + p * size, ld)
+            gemm(calls[5], -one, p, p, q, buffer, q, at + p * size, ld, at, ld)
+        update = U[updates[front] : updates[front] + q * q]
+        for c in range(child_starts[front], child_starts[front + 1]):
+            child = children[c]
+            n = below[child]
+            take_update(
+                U[updates[child] : updates[child] + n * n],
+                n,
+                runs,
+                run_starts[child],
+                run_starts[child + 1],
+                p,
+                panel,
+                ld,
+                update,
+            )
+
+
+@njit(cache=True, nogil=True)
+def take_update(update: Any, q: int, runs: Any, first: int, last: int, p: int, panel: Any, ld: int, above: Any) -> None:
+    """The rows and columns of a child, q x q, from the columns of its parent and the rows below them."""
+    begin, target, length = runs
+    wide = ld - p
+    for a in range(first, last):
+        for j in range(begin[a], begin[a] + length[a]):
+            column = target[a] + j - begin[a]
+            if column < p:
+                to, out = column * ld, panel
+            else:
+                to, out = (column - p) * wide - p, above
+            skipped = j - begin[a]
+            for b in range(a, last):
+                n = length[b] - skipped
+                x, y = j * q + begin[b] + skipped, to + target[b] + skipped
+                update[x : x + n] = out[y : y + n]
+                skipped = 0

@@ -214,3 +214,26 @@ def test_what_is_undetermined_is_not_moved(method):
     b.factor(J)
     b.solve(rng.standard_normal(2 * n - 2), 0.0)
     assert b.factorizations == before + 1  # it is known by now
+
+
+@pytest.mark.parametrize("method", ["compiled", "numpy"])
+@pytest.mark.parametrize("seed", range(3))
+def test_selected_inverse(method, seed):
+    if not is_installed(method):
+        pytest.skip("numba is not installed")
+    rng = np.random.default_rng(seed)
+    J = graph(rng, n=60, edges=60)
+    pattern = NormalPattern(J)
+    f = factorization(pattern, method)
+    damping = rng.uniform(0.5, 1.0, pattern.size)
+    f.factor(pattern.values(J), damping)
+    A = J.toarray()
+    inverse = np.linalg.inv(A.T @ A + np.diag(damping))
+    found = f.inverse()
+    np.testing.assert_allclose(found.diagonal(), np.diagonal(inverse), rtol=1e-10)
+    columns = np.arange(pattern.size).reshape(-1, 3)
+    np.testing.assert_allclose(found.blocks(columns), inverse[columns[:, :, None], columns[:, None, :]], atol=1e-12)
+    pairs = np.stack([J.parts[0].columns, J.parts[1].columns], axis=1)
+    np.testing.assert_allclose(found.blocks(pairs), inverse[pairs[:, :, None], pairs[:, None, :]], atol=1e-12)
+    with pytest.raises(KeyError, match="unit vector"):
+        found.blocks(np.arange(pattern.size)[None])
