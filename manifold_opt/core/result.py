@@ -108,12 +108,22 @@ class Result:
         absolute = self.absolute_sigma if absolute_sigma is None else absolute_sigma
         return room.fit_statistics(self, absolute_sigma=absolute, rcond=rcond)
 
-    def covariance(self, *, absolute_sigma: bool | None = None) -> Any:
+    def covariance(self, variables: Any = None, *, absolute_sigma: bool | None = None) -> Any:
         """Covariance of a least-squares solution in orthonormal coordinates of its tangent space, see `statistics`.
 
-        Where the data leave directions undetermined it is zero along them, and `statistics` names them.
+        Where the data leave directions undetermined it is zero along them, and `statistics` names them; with a sparse
+        Jacobian it is an error to ask for what they move.
+
+        Parameters
+        ----------
+        variables : str, sequence of str, or dict of str to (int, sequence of int, or None), optional
+            Joint covariance of these: names of factors of a product, in a dict with the numbers of copies of a power.
+            Default: all. ``statistics().covariance_blocks(name)`` has the blocks of all copies one by one.
+        absolute_sigma : bool, optional
+            See `statistics`.
         """
-        return self.statistics(absolute_sigma=absolute_sigma).covariance
+        fit = self.statistics(absolute_sigma=absolute_sigma)
+        return fit.covariance if variables is None else fit.covariance_of(variables)
 
     def report(self, *, absolute_sigma: bool | None = None, level: float = 0.95) -> str:
         """A page about a least-squares fit, to be printed: `FitStatistics.report`."""

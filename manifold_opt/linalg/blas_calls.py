@@ -75,7 +75,7 @@ def potrf(typing: Any, address: Any, one: Any, n: Any, a: Any, lda: Any) -> Any:
 def trsm(
     typing: Any, address: Any, transposed: Any, one: Any, m: Any, n: Any, a: Any, lda: Any, b: Any, ldb: Any
 ) -> Any:
-    """B = B L^-1, or B L^-T if transposed is 84 ("T", else 78), for the n x n triangle L at a and the m x n matrix B."""
+    """B = B L^-1, or B L^-T if transposed is 84, "T", and not 78, for the n x n triangle L at a and the m x n matrix B."""
     int32, intp = types.int32, types.intp
     signature = types.void(types.int64, types.int8, one, int32, int32, intp, int32, intp, int32)
 
@@ -120,8 +120,9 @@ def symm(
         letters = [_letter(builder, "L"), _letter(builder, "L")]
         sizes = [_integer(builder, m), _integer(builder, n)]
         first = [_number(builder, alpha), builder.inttoptr(a, real.as_pointer()), _integer(builder, lda)]
-        second = [builder.inttoptr(b, real.as_pointer()), _integer(builder, ldb), _number(builder, ir.Constant(real, 0.0))]
-        third = [builder.inttoptr(c, real.as_pointer()), _integer(builder, ldc)]
+        second = [builder.inttoptr(b, real.as_pointer()), _integer(builder, ldb)]
+        beta = _number(builder, ir.Constant(real, 0.0))
+        third = [beta, builder.inttoptr(c, real.as_pointer()), _integer(builder, ldc)]
         _call(builder, at, [*letters, *sizes, *first, *second, *third])
         return context.get_dummy_value()
 
@@ -142,8 +143,9 @@ def gemm(
         letters = [_letter(builder, "T"), _letter(builder, "N")]
         sizes = [_integer(builder, m), _integer(builder, n), _integer(builder, k)]
         first = [_number(builder, alpha), builder.inttoptr(a, real.as_pointer()), _integer(builder, lda)]
-        second = [builder.inttoptr(b, real.as_pointer()), _integer(builder, ldb), _number(builder, ir.Constant(real, 1.0))]
-        third = [builder.inttoptr(c, real.as_pointer()), _integer(builder, ldc)]
+        second = [builder.inttoptr(b, real.as_pointer()), _integer(builder, ldb)]
+        beta = _number(builder, ir.Constant(real, 1.0))
+        third = [beta, builder.inttoptr(c, real.as_pointer()), _integer(builder, ldc)]
         _call(builder, at, [*letters, *sizes, *first, *second, *third])
         return context.get_dummy_value()
 

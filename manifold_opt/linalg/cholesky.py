@@ -184,12 +184,13 @@ class SelectedInverse:
         KeyError
             When an entry is not among those that are known.
         """
-        places = self._places[columns]
-        i, j = np.broadcast_arrays(places[:, :, None], places[:, None, :])
-        return self.entries(np.maximum(i, j).reshape(-1), np.minimum(i, j).reshape(-1)).reshape(i.shape)
+        i, j = np.broadcast_arrays(columns[:, :, None], columns[:, None, :])
+        return self.of_columns(i.reshape(-1), j.reshape(-1)).reshape(i.shape)
 
-    def entries(self, i: Any, j: Any) -> Any:
-        """Entries at places ``i >= j`` of the elimination."""
+    def of_columns(self, rows: Any, columns: Any) -> Any:
+        """Entries one by one, with `KeyError` as `blocks`."""
+        i, j = self._places[rows], self._places[columns]
+        i, j = np.maximum(i, j), np.minimum(i, j)
         F = self.tables.fronts
         f = self._front[j]
         size = F.size + 1

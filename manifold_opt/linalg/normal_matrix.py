@@ -107,12 +107,12 @@ class BlockPattern:
     @cached_property
     def triangle(self) -> tuple[Any, Any, Any]:
         """The lower triangle column by column: ``indptr``, ``indices``, and where each entry is among the numbers."""
-        return self._compressed(*self._entries())
+        return self._compressed(*self.entries())
 
     @cached_property
     def full(self) -> tuple[Any, Any, Any]:
         """Both triangles, likewise."""
-        rows, columns, at = self._entries()
+        rows, columns, at = self.entries()
         keep = rows > columns
         return self._compressed(
             *(np.concatenate([x, y[keep]]) for x, y in ((rows, columns), (columns, rows), (at, at)))
@@ -123,7 +123,7 @@ class BlockPattern:
         counts = np.bincount(columns, minlength=self.size)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), rows[order].astype(np.int32), at[order]
 
-    def _entries(self) -> tuple[Any, Any, Any]:
+    def entries(self) -> tuple[Any, Any, Any]:
         """Row and column in the lower triangle, and place of each stored number, each pair once."""
         widths = self.widths
         columns_of = widths[self.low]

@@ -26,16 +26,17 @@ from typing import Any
 
 import numpy as np
 
+from ..linalg.automatic import Automatic, chosen
 from ..linalg.solvers import dense
+from ..linalg.sparse_solvers import SparseCholesky
 from ..objectives.evaluation import Counts, watched
 from ..solvers.box import box_of
 from .information import NullDirection, information, null_directions, singular_variables
 from .intervals import profile_interval, quantile, scalar_function
+from .quality import FitQuality
 from .rounding import sharp_residuals
-from .variables import Variable, variables
+from .variables import Variable, selected_columns, variables
 
-# A group whose weight is below this counts as an outlier in the report.
-_OUTLIER = 0.5
 # A coordinate this near to a bound is there: methods from the inside never reach it.
 _NEAR_BOUND = 1e-6
 # Columns and rows of numbers from differentiation are exact to rounding, those from differences to about eps^(2/3).
@@ -87,7 +88,7 @@ class _Solved:
 
 
 @dataclass(frozen=True, eq=False)
-class FitStatistics:
+class FitStatistics(FitQuality):
     """Statistics of a least-squares fit, from `fit_statistics`.
 
     Attributes
@@ -155,39 +156,6 @@ class FitStatistics:
         """Entries of the Euclidean variables; zeros for others, whose coordinates start at the solution."""
         return np.concatenate([variable.coordinates for variable in self.variables])
 
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Number of residuals less the rank."""
-        return self.num_residuals - self.rank
-
-    @property
-    def chi_square(self) -> float:
-        """Sum of squares of the residuals, or of their losses: twice the cost."""
-        return 2.0 * self.cost
-
-    @property
-    def reduced_chi_square(self) -> float:
-        """Chi-square by degrees of freedom: about 1 if the residuals are in units of their standard deviations."""
-        return self.chi_square / self.degrees_of_freedom if self.degrees_of_freedom > 0 else math.inf
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion m log(chi^2 / m) + 2 rank (chi^2 + 2 rank with absolute sigma): smaller is better."""
-        return self._deviance + 2.0 * self.rank
-
-    @property
-    def bic(self) -> float:
-        """Bayes' criterion, with rank log m in place of 2 rank."""
-        return self._deviance + self.rank * math.log(self.num_residuals)
-
-    @property
-    def _deviance(self) -> float:
-        """-2 log likelihood of normal errors but for a constant, sigma being known or at its best."""
-        m, chi = self.num_residuals, self.chi_square
-        if self.absolute_sigma:
-            return chi
-        return m * math.log(chi / m) if chi > 0.0 else -math.inf
-
     @cached_property
     def standard_errors(self) -> Any:
         """Standard errors of the coordinates; infinite for those that a null direction moves."""
@@ -203,10 +171,16 @@ class FitStatistics:
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.covariance / np.outer(s, s)
 
-    @property
-    def outliers(self) -> Any:
-        """Numbers of the groups of residuals whose weight is below one half."""
-        return np.flatnonzero(self.weights < _OUTLIER)
+    def covariance_of(self, variables: Any) -> Any:
+        """Joint covariance of chosen variables, (K, K): one after the other, in the order given.
+
+        Parameters
+        ----------
+        variables : str, sequence of str, or dict of str to (int, sequence of int, or None)
+            Names of factors of the product; in a dict with the numbers of copies of a power, None for all.
+        """
+        columns = selected_columns(self.manifold, variables)
+        return self.covariance[np.ix_(columns, columns)]
 
     def of_variable(self, name: str) -> Any:
         """Block of the covariance that belongs to one variable.
@@ -359,7 +333,7 @@ class FitStatistics:
         return self.report(timing=False)
 
 
-def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | None = None) -> FitStatistics:
+def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | None = None) -> Any:
     r"""Statistics of the result of a least-squares solver.
 
     Parameters
@@ -375,7 +349,8 @@ def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | 
 
     Returns
     -------
-    FitStatistics
+    FitStatistics or SparseStatistics
+        The latter for block and sparse Jacobians of more than 200 columns.
 
     Raises
     ------
@@ -396,6 +371,10 @@ def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | 
     (2, 48, array([0.0034, 0.0077]))
     """
     e = _evaluation(result)
+    if isinstance(chosen(Automatic(), watched(e, "jacobian")), SparseCholesky):
+        from .sparse import sparse_statistics
+
+        return sparse_statistics(result, e, absolute_sigma=absolute_sigma, rcond=rcond)
     r, J = watched(e, "residuals"), dense(watched(e, "jacobian"))
     functions, m = e.functions, len(r)
     corrected = dense(e.model_jacobian)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .intervals import quantile
+
 if TYPE_CHECKING:
     from .fit import FitStatistics
+    from .sparse import SparseStatistics
 
 # lines of a list before the rest is only counted
 _LONG = 30
@@ -33,11 +36,45 @@ def report(fit: FitStatistics, *, level: float = 0.95, least_correlation: float 
     str
     """
     sections = [_run(fit, timing), _quality(fit), _estimates(fit, level)]
-    sections += [_correlated(fit, least_correlation), _outliers(fit), _undetermined(fit), _notes(fit)]
+    sections += [_correlated(fit, least_correlation), _weights(fit), _undetermined(fit), _notes(fit)]
     return "\n".join(line for section in sections for line in section)
 
 
-def _run(fit: FitStatistics, timing: bool) -> list[str]:
+def sparse_report(fit: SparseStatistics, *, level: float = 0.95, timing: bool = True) -> str:
+    """A page about a large sparse fit: the errors of each factor by their quantiles.
+
+    Parameters
+    ----------
+    fit : SparseStatistics
+    level : float
+        Probability of the intervals.
+    timing : bool
+        Whether to split the time by calling residual and Jacobian once more each.
+
+    Returns
+    -------
+    str
+    """
+    half = quantile(level, math.inf if fit.absolute_sigma else fit.degrees_of_freedom)
+    interval = f"half of the {100 * level:g} % interval"
+    lines = [f"{'variable':<14} {'coordinates':>12}  std. errors: median, largest   {interval}"]
+    for factor in fit.factors:
+        errors = fit.standard_errors[factor.columns]
+        free = fit.free[factor.columns]
+        number = f"{free.sum()}" if free.all() else f"{free.sum()} of {free.size}"
+        if free.any():
+            errors = errors[free]
+            lines.append(
+                f"  {factor.name:<12} {number:>12}  {np.median(errors):18.5g}, {errors.max():10.5g}   "
+                f"{half * np.median(errors):.5g}, {half * errors.max():.5g}"
+            )
+        else:
+            lines.append(f"  {factor.name:<12} {'fixed':>12}")
+    sections = [_run(fit, timing), _quality(fit), lines, _weights(fit), _notes(fit)]
+    return "\n".join(line for section in sections for line in section)
+
+
+def _run(fit: FitStatistics | SparseStatistics, timing: bool) -> list[str]:
     result = fit.result
     counts = ", ".join(f"{n} {name}" for name, n in result.evaluations.items() if n)
     lines = [
@@ -50,7 +87,7 @@ def _run(fit: FitStatistics, timing: bool) -> list[str]:
     return lines + (_timing(fit) if timing and result.iterations else [])
 
 
-def _timing(fit: FitStatistics) -> list[str]:
+def _timing(fit: FitStatistics | SparseStatistics) -> list[str]:
     """Where the time went: calls of each function times the time of one more call of it."""
     solved: Any = fit.solved
     result, functions, p = fit.result, solved.functions, solved.point
@@ -71,7 +108,7 @@ def _duration(function: Any, p: Any) -> float:
     return perf_counter() - clock
 
 
-def _quality(fit: FitStatistics) -> list[str]:
+def _quality(fit: FitStatistics | SparseStatistics) -> list[str]:
     solved: Any = fit.solved
     sigma = "1 (given)" if fit.absolute_sigma else f"{fit.sigma:.6g}"
     return [
@@ -111,7 +148,7 @@ def _correlated(fit: FitStatistics, least: float) -> list[str]:
     return lines + _more(len(pairs), "pairs")
 
 
-def _outliers(fit: FitStatistics) -> list[str]:
+def _weights(fit: FitStatistics | SparseStatistics) -> list[str]:
     number = len(fit.weights)
     if not number or (fit.weights >= 1.0).all():
         return []
@@ -132,7 +169,7 @@ def _undetermined(fit: FitStatistics) -> list[str]:
     return lines + singular[:_LONG] + _more(len(singular), "variables")
 
 
-def _notes(fit: FitStatistics) -> list[str]:
+def _notes(fit: FitStatistics | SparseStatistics) -> list[str]:
     return [f"note: {note}" for note in fit.notes]
 
 
