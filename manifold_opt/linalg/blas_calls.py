@@ -75,7 +75,7 @@ def potrf(typing: Any, address: Any, one: Any, n: Any, a: Any, lda: Any) -> Any:
 def trsm(
     typing: Any, address: Any, transposed: Any, one: Any, m: Any, n: Any, a: Any, lda: Any, b: Any, ldb: Any
 ) -> Any:
-    """B = B L^-1, or B L^-T if transposed is 84, "T", and not 78, for the n x n triangle L at a and the m x n matrix B."""
+    """B = B L^-1, or B L^-T for transposed = 84 ("T", else 78), with the n x n triangle L and the m x n matrix B."""
     int32, intp = types.int32, types.intp
     signature = types.void(types.int64, types.int8, one, int32, int32, intp, int32, intp, int32)
 
