@@ -53,6 +53,7 @@ _NAMES = {
         Essential
         FixedRank KendallShape PreShape
         GeneralizedGrassmann GeneralizedStiefel
+        SymplecticStiefel
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -36,6 +36,7 @@ from manifold_opt.manifolds.special_positive_definite import SpecialPositiveDefi
 from manifold_opt.manifolds.sphere import Sphere
 from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
+from manifold_opt.manifolds.symplectic_stiefel import SymplecticStiefel
 from manifold_opt.manifolds.tangent_bundle import TangentBundle
 from manifold_opt.manifolds.tangent_space import TangentSpace
 from manifold_opt.manifolds.torus import Circle, Torus
@@ -90,6 +91,7 @@ __all__ = [
     "Stiefel",
     "Symmetric",
     "SymmetricPositiveDefinite",
+    "SymplecticStiefel",
     "TangentBundle",
     "TangentSpace",
     "Torus",

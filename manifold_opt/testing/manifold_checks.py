@@ -474,10 +474,19 @@ def _check_walk(
     normal = float(np.max(np.abs(M.project_vector(p, start)))) <= 1e-10 * float(np.max(np.abs(start)))
     for k in range(1, steps + 1):
         X = M.get_vector(p, noise[k % 50]) if closed else M.project_vector(p, noise[k % 50])
+        if not closed and not M.isometric:
+            # where the metric is another one than that of the noise, steps of the usual length
+            length = np.maximum(np.asarray(M.norm(p, X)) / (0.1 * math.sqrt(M.dim)), 1.0)
+            X = X / length.reshape(length.shape + (1,) * len(M.vector_shape))
         if k % 2:
             # every other step turns towards the start, so that non-compact manifolds are not left
-            along = np.asarray(M.inner(p, X, _homewards(M, p, start)))
+            home = _homewards(M, p, start)
+            along = np.asarray(M.inner(p, X, home))
             X = X * np.where(along < 0.0, -1.0, 1.0).reshape(along.shape + (1,) * len(M.vector_shape))
+            if _without_bounds(M):
+                # volume grows exponentially there, and half of the directions are not enough
+                length = np.maximum(np.asarray(M.norm(p, home)) / (0.1 * math.sqrt(M.dim)), 1.0)
+                X = home / length.reshape(length.shape + (1,) * len(M.vector_shape))
         if normal:
             # As descent of |p|^2 / 2 would: its gradient vanishes on the manifold, and off it leads away, so that
             # the rounding of p grows geometrically unless the retraction removes it.
@@ -499,7 +508,16 @@ def _homewards(M: Manifold, p: Array, start: Array) -> Array:
     # where the logarithm is iterative, and no default, it would take most of the time
     if M.has("log") and M.default_inverse_retraction == "exponential" and M.stored_as_embedded:
         return M.log(p, start)
+    if _without_bounds(M):
+        return M.inverse_retract(p, start)
     return M.project_vector(p, start - M.embed_point(p))
+
+
+def _without_bounds(M: Manifold) -> bool:
+    """Whether neither distances nor an injectivity radius are known, but the way back by Cayley's formula is."""
+    return (
+        not M.has("log") and not M.has("injectivity_radius") and M.default_inverse_retraction == "cayley"
+    )
 
 
 def check_values(M: Manifold, rng: Any = 0) -> None:

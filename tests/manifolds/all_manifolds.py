@@ -55,6 +55,7 @@ from manifold_opt.manifolds import (
     Stiefel,
     Symmetric,
     SymmetricPositiveDefinite,
+    SymplecticStiefel,
     TangentBundle,
     TangentSpace,
     Torus,
@@ -250,4 +251,6 @@ MANIFOLDS = [
     GeneralizedStiefel(4, 2, np.diag([1.0, 2.0, 3.0, 1.5]) + 0.2),
     GeneralizedStiefel(3, 2, np.eye(3) + 0.3j * np.tri(3, 3, -1) - 0.3j * np.tri(3, 3, -1).T, field="complex"),
     GeneralizedGrassmann(4, 2, banded(4)),
+    SymplecticStiefel(4, 2),
+    SymplecticStiefel(4, 2, "euclidean"),
 ]
