@@ -189,6 +189,24 @@ class BundleProblem:
         R, t = _SE3.split(poses)
         return -np.einsum("cij,ci->cj", R, t)
 
+    def guarded(self, share: float = 1.0 / 300.0) -> BundleProblem:
+        """The problem with a rule for points behind their cameras, see ``least_depth`` of `CameraModel`.
+
+        From a bad start, points slip behind cameras where the plain formula mirrors them, and stay there.
+
+        Parameters
+        ----------
+        share : float
+            The least depth as a share of the median depth, at the start, of the points before their cameras.
+        """
+        if not share > 0.0:
+            raise ValueError(f"`share` must be positive; got {share!r}.")
+        depth = self.model.depth(self.poses[self.camera_index], self.points[self.point_index])
+        ahead = depth[depth > 0.0]
+        if not ahead.size:
+            raise ValueError("no point is before its camera: check `axis` of the model, 1 or -1.")
+        return replace(self, model=replace(self.model, least_depth=share * float(np.median(ahead))))
+
     # what is not determined
 
     def select(self, keep: Any) -> BundleProblem:

@@ -22,9 +22,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+
+from .block_matrix import BlockMatrix
+from .preconditioners import BlockJacobi, BlockSquares, Jacobi
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,11 @@ class Iterative:
         Bounds of the forcing term.
     max_products : int, optional
         Most products with J per system; default four times the number of columns, at least 20.
+    preconditioner : str or None
+        See the solvers.
     """
+
+    preconditioners: ClassVar[tuple[str | None, ...]] = ("block-jacobi", "jacobi")
 
     _: KW_ONLY
     gamma: float = 0.9
@@ -47,6 +54,7 @@ class Iterative:
     least: float = 1e-10
     largest: float = 1e-2
     max_products: int | None = None
+    preconditioner: str | None = "block-jacobi"
 
     def __post_init__(self) -> None:
         for name, holds, must in (
@@ -58,6 +66,11 @@ class Iterative:
         ):
             if not holds:
                 raise ValueError(f"`{name}` must be {must}; got {getattr(self, name)!r}.")
+        if self.preconditioner not in self.preconditioners:
+            raise ValueError(
+                f"`preconditioner` must be one of {', '.join(map(repr, self.preconditioners))}; got "
+                f"{self.preconditioner!r}."
+            )
 
 
 class ForcingTerm:
@@ -100,6 +113,9 @@ class LSMR(Iterative):
     ----------
     gamma, alpha, least, largest, max_products
         See `Iterative`.
+    preconditioner : {"block-jacobi", "jacobi"}
+        Variables in which the diagonal blocks of J'J + lam D^2 are identities, one block a variable, where J is a block
+        matrix; for others, and for ``"jacobi"``, those in which columns have unit length.
     """
 
     def bind(self) -> _BoundIterative:
@@ -115,6 +131,9 @@ class ConjugateGradients(Iterative):
     ----------
     gamma, alpha, least, largest, max_products
         See `Iterative`.
+    preconditioner : {"block-jacobi", "jacobi"}
+        Variables in which the diagonal blocks of J'J + lam D^2 are identities, one block a variable, where J is a block
+        matrix; for others, and for ``"jacobi"``, those in which columns have unit length.
     """
 
     def bind(self) -> _BoundIterative:
@@ -133,12 +152,13 @@ class _BoundIterative:
         Products with J in all systems so far.
     """
 
-    __slots__ = ("_J", "_forcing", "_norms", "products", "rule")
+    __slots__ = ("_J", "_forcing", "_norms", "_squares", "products", "rule")
 
     def __init__(self, rule: Iterative) -> None:
         self.rule = rule
         self._J: Any = None
         self._norms: Any = None
+        self._squares: BlockSquares | None = None
         self._forcing = ForcingTerm(rule)
         self.products = 0
 
@@ -149,7 +169,7 @@ class _BoundIterative:
 
     def factor(self, J: Any) -> None:
         """Take a new J; nothing is factorized."""
-        self._J, self._norms = J, None
+        self._J, self._norms, self._squares = J, None, None
         self._forcing.renew()
 
     def column_norms(self) -> Any:
@@ -168,42 +188,51 @@ class _BoundIterative:
         return self._solved(r, lam, scale, self._forcing.at(r, lambda: self._J.T @ r))
 
     def _solved(self, r: Any, lam: float, scale: Any, eta: float) -> tuple[Any, Any]:
-        """Solve in variables z = W s that make the columns of [J; sqrt(lam) D] equally long."""
-        norms = self.column_norms()
+        """Solve in variables z = R s, see `manifold_opt.linalg.preconditioners`."""
         damping = lam if scale is None else lam * scale * scale
-        W = np.sqrt(norms * norms + damping)
-        W = np.where(W > 0.0, W, 1.0)
-        z = self._iterate(r, W, np.sqrt(damping / (W * W)), eta)
-        s = z / W
+        R = self._preconditioner(damping)
+        root = np.sqrt(damping) if np.any(damping) else None
+        s = R.apply(self._iterate(r, R, root, eta))
         return s, self._J.dot(s)
+
+    def _preconditioner(self, damping: Any) -> Jacobi | BlockJacobi:
+        norms = self.column_norms()
+        if self.rule.preconditioner == "jacobi" or not isinstance(self._J, BlockMatrix):
+            return Jacobi(norms, damping)
+        if self._squares is None:
+            self._squares = BlockSquares(self._J)
+        return BlockJacobi(self._squares, norms, damping)
 
     def _limit(self) -> int:
         return self.rule.max_products or max(20, 4 * self._J.shape[1])
 
-    def _iterate(self, r: Any, W: Any, D: Any, eta: float) -> Any:
+    def _iterate(self, r: Any, R: Jacobi | BlockJacobi, root: Any, eta: float) -> Any:
+        """z, given the preconditioner and the square root of the damping, or None for none."""
         raise NotImplementedError
 
 
 class _BoundCG(_BoundIterative):
     __slots__ = ()
 
-    def _iterate(self, r: Any, W: Any, D: Any, eta: float) -> Any:
-        J = self._J
-        z, top, below = np.zeros(len(W), r.dtype), -r, np.zeros(len(W), r.dtype)
-        g = (J.T @ top) / W
+    def _iterate(self, r: Any, R: Jacobi | BlockJacobi, root: Any, eta: float) -> Any:
+        J, d = self._J, self._J.shape[1]
+        z, top, below = np.zeros(d, r.dtype), -r, np.zeros(d, r.dtype)
+        g = R.apply_transposed(J.T @ top)
         p, square = g, float(g.dot(g))
         target = eta * eta * square
         for _ in range(self._limit()):
             if not square > target:
                 break
             self.products += 1
-            Jp, Dp = J.dot(p / W), D * p
-            curvature = float(Jp.dot(Jp)) + float(Dp.dot(Dp))
+            q = R.apply(p)
+            Jq, Dq = J.dot(q), 0.0 * q if root is None else root * q
+            curvature = float(Jq.dot(Jq)) + float(Dq.dot(Dq))
             if not curvature > 0.0:
                 break
             t = square / curvature
-            z, top, below = z + t * p, top - t * Jp, below - t * Dp
-            g = (J.T @ top) / W + D * below
+            z, top, below = z + t * p, top - t * Jq, below - t * Dq
+            g = J.T @ top
+            g = R.apply_transposed(g if root is None else g + root * below)
             before, square = square, float(g.dot(g))
             p = g + (square / before) * p
         return z
@@ -212,25 +241,24 @@ class _BoundCG(_BoundIterative):
 class _BoundLSMR(_BoundIterative):
     __slots__ = ()
 
-    def _iterate(self, r: Any, W: Any, D: Any, eta: float) -> Any:
+    def _iterate(self, r: Any, R: Jacobi | BlockJacobi, root: Any, eta: float) -> Any:
         from scipy.sparse.linalg import LinearOperator, lsmr
 
         J, (m, d) = self._J, self._J.shape
-        plain = bool(np.all(D == 0.0))
 
         def matvec(x: Any) -> Any:
             self.products += 1
-            x = x.reshape(-1)
-            top = J.dot(x / W)
-            return top if plain else np.concatenate([top, D * x])
+            q = R.apply(x.reshape(-1))
+            top = J.dot(q)
+            return top if root is None else np.concatenate([top, root * q])
 
         def rmatvec(y: Any) -> Any:
             y = y.reshape(-1)
-            g = (J.T @ y[:m]) / W
-            return g if plain else g + D * y[m:]
+            g = J.T @ y[:m]
+            return R.apply_transposed(g if root is None else g + root * y[m:])
 
-        A = LinearOperator((m if plain else m + d, d), matvec=matvec, rmatvec=rmatvec, dtype=r.dtype)
-        b = -r if plain else np.concatenate([-r, np.zeros(d, r.dtype)])
+        A = LinearOperator((m if root is None else m + d, d), matvec=matvec, rmatvec=rmatvec, dtype=r.dtype)
+        b = -r if root is None else np.concatenate([-r, np.zeros(d, r.dtype)])
         # stops where |A'res| <= atol |A| |res|: eta times that of the start, |A| being about sqrt(d)
         g = rmatvec(b)
         size = math.sqrt(float(b.dot(b)) * d)

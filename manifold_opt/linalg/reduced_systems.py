@@ -22,6 +22,8 @@ from .normal_matrix import NormalPattern
 REDUCED = ("dense", "sparse", "iterative")
 # "auto": up to so many columns a dense factorization takes milliseconds; pairs beyond which S is not formed
 _DENSE_COLUMNS, _MOST_PAIRS = 1000, 50_000_000
+# columns that several groups share have one block of a preconditioner up to this size
+_MOST_SHARED = 100
 
 
 def reduced_system(rule: Any, elimination: Elimination) -> ReducedSystem:
@@ -371,10 +373,11 @@ class ImplicitSystem(ReducedSystem):
         kind = self.rule.preconditioner
         if kind is None:
             return lambda r: r
-        if kind == "jacobi":
-            return self._diagonal()
-        found = self._blocks(kind == "schur-jacobi")
-        return self._diagonal() if found is None else found
+        diagonal = self._diagonal()
+        if kind == "jacobi" or not any(family.rows.kept for family in self._families):
+            return diagonal
+        parts = [self._own(kind == "schur-jacobi"), self._shared()]
+        return _Blockwise(diagonal, [part for part in parts if part is not None])
 
     def _diagonal(self) -> Any:
         diagonal = self._damping.copy()
@@ -385,49 +388,74 @@ class ImplicitSystem(ReducedSystem):
         inverse = 1.0 / np.where(diagonal > 0.0, diagonal, 1.0)
         return lambda r: inverse * r
 
-    def _blocks(self, with_elimination: bool) -> Any:
-        """Solutions with the diagonal blocks of S, one a group; None where groups share columns."""
-        columns = [family.rows.columns for family in self._families if family.rows.kept]
-        used = np.concatenate([c.reshape(-1) for c in columns])
-        main = max((f for f in self._families if f.rows.kept), key=lambda f: f.rows.n)
-        own = main.rows.columns
-        there = own[own >= 0]
-        if len(np.unique(there)) < len(there) or not np.isin(used[used >= 0], there).all():
+    @property
+    def _main(self) -> Any:
+        """The family with most residuals, whose groups the blocks are."""
+        return max((family for family in self._families if family.rows.kept), key=lambda family: family.rows.n)
+
+    def _own(self, with_elimination: bool) -> Any:
+        """Columns that only one group has, as cameras have, and inverses of their blocks of S, or of F'F."""
+        main = self._main
+        columns, counts = main.rows.columns, np.zeros(len(self._damping) + 1, int)
+        np.add.at(counts, columns, 1)
+        alone = (counts[columns] == 1).all(axis=0, where=columns >= 0)
+        own = columns[:, alone]
+        if not own.size:
             return None
-        U = main.U.copy()
+        U = main.U[:, alone][:, :, alone]
         if with_elimination and main.Q is not None:
-            Y = main.coupling()
+            Y = np.ascontiguousarray(main.coupling()[:, :, alone])
             U -= main.rows.squares(Y, Y)
         for family in self._families:
             if family is not main and family.rows.kept:
                 _add_blocks(U, own, family.U, family.rows.columns)
-        K = own.shape[1]
-        damping = np.where(own >= 0, self._damping[own], 1.0)
-        U[:, range(K), range(K)] += damping
+        return self._inverted(own, U)
+
+    def _shared(self) -> Any:
+        """Columns that several groups have, as those of one lens, and the inverse of their block of F'F."""
+        main, counts = self._main, np.zeros(len(self._damping) + 1, int)
+        np.add.at(counts, main.rows.columns, 1)
+        shared = np.flatnonzero(counts[:-1] > 1)[None]
+        if not 0 < shared.size <= _MOST_SHARED:
+            return None
+        U = np.zeros((1, shared.size, shared.size), self._damping.dtype)
+        for family in self._families:
+            if family.rows.kept:
+                _add_blocks(U, shared, family.U, family.rows.columns)
+        return self._inverted(shared, U)
+
+    def _inverted(self, columns: Any, U: Any) -> Any:
+        """Columns (G, K), and inverses of the triangles of U with the damping; None where one is singular."""
+        there = columns >= 0
+        U[:, range(U.shape[1]), range(U.shape[1])] += np.where(there, self._damping[columns], 1.0)
         try:
-            inverse = np.linalg.inv(np.linalg.cholesky(U))
+            return columns, there, np.linalg.inv(np.linalg.cholesky(U))
         except np.linalg.LinAlgError:
             return None
-        flat = own.reshape(-1)
 
-        def precondition(r: Any) -> Any:
-            x = np.where(own >= 0, r[own], 0.0)[:, :, None]
-            z = inverse.transpose(0, 2, 1) @ (inverse @ x)
-            out = np.zeros_like(r)
-            out[flat[flat >= 0]] = z.reshape(-1)[flat >= 0]
-            return out
 
-        return precondition
+class _Blockwise:
+    """Solutions with diagonal blocks, and with the diagonal where there are none."""
+
+    def __init__(self, diagonal: Any, parts: list[Any]) -> None:
+        self._diagonal, self._parts = diagonal, parts
+
+    def __call__(self, r: Any) -> Any:
+        out = self._diagonal(r)
+        for columns, there, inverse in self._parts:
+            x = np.where(there, r[columns], 0.0)[:, :, None]
+            out[columns[there]] = (inverse.transpose(0, 2, 1) @ (inverse @ x))[there, 0]
+        return out
 
 
 def _add_blocks(U: Any, own: Any, blocks: Any, columns: Any) -> None:
     """Add blocks of other families where all their columns are in one block; what couples two is left out."""
-    place = np.full(max(own.max(), columns.max()) + 1, -1)
+    place = np.full(max(own.max(), columns.max()) + 2, -1)  # the last for columns that are not there
     inner = place.copy()
     G, K = own.shape
     place[own[own >= 0]] = np.repeat(np.arange(G), K).reshape(G, K)[own >= 0]
     inner[own[own >= 0]] = np.tile(np.arange(K), (G, 1))[own >= 0]
     g, k = place[columns], inner[columns]
-    same = (columns[:, :, None] >= 0) & (columns[:, None, :] >= 0) & (g[:, :, None] == g[:, None, :])
+    same = (g[:, :, None] >= 0) & (g[:, :, None] == g[:, None, :])
     b, i, j = np.nonzero(same)
     np.add.at(U, (g[b, i], k[b, i], k[b, j]), blocks[b, i, j])

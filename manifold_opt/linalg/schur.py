@@ -31,8 +31,8 @@ from .elimination import Elimination, Pattern, Rows, best_variable, named_variab
 from .factorizations import METHODS
 from .iterative_solvers import ForcingTerm, Iterative
 from .reduced_systems import REDUCED, ReducedSystem, reduced_system
+from .small_cholesky import inverse_cholesky
 
-PRECONDITIONERS = ("schur-jacobi", "block-jacobi", "jacobi", None)
 # damping of the projection onto the range of J, relative to its columns: what rounding of S allows, far below what a
 # gauge or a weakly determined variable needs
 _PROJECTION = 1e-11
@@ -65,6 +65,7 @@ class SchurComplement(Iterative):
     """
 
     sparse: ClassVar[bool] = True
+    preconditioners: ClassVar[tuple[str | None, ...]] = ("schur-jacobi", "block-jacobi", "jacobi", None)
     eliminate: str = "auto"
     reduced: str = "auto"
     method: str = "auto"
@@ -75,7 +76,6 @@ class SchurComplement(Iterative):
         for name, choices in (
             ("reduced", ("auto", *REDUCED)),
             ("method", ("auto", *METHODS)),
-            ("preconditioner", PRECONDITIONERS),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(
@@ -113,6 +113,7 @@ class BoundSchur:
         self._norms: Any = None
         self._r: Any = None
         self._g: Any = None
+        self._step: Any = None
         self._forcing = ForcingTerm(rule)
 
     @property
@@ -144,7 +145,7 @@ class BoundSchur:
             family.add_squares(V)
         V[range(e), range(e), P] = 1.0  # of residuals that do not depend on the variable
         self._V = V
-        self._norms = self._key = self._r = None
+        self._norms = self._key = self._r = self._step = None
         self._forcing.renew()
 
     def _analyze(self, J: BlockMatrix) -> None:
@@ -203,10 +204,20 @@ class BoundSchur:
         _, Js = self._solved(r, _PROJECTION, scale, self.rule.least)
         return math.sqrt(max(-float(r.dot(Js)), 0.0))
 
+    def damped_projection(self, r: Any, lam: float, scale: Any = None) -> float:
+        """Root of g'(J'J + lam D^2)^-1 g with g = J'r: at most |P r|, and no work once the step is known."""
+        Js = self.solve(r, lam, scale)[1]
+        return math.sqrt(max(-float(r.dot(Js)), 0.0))
+
     def solve(self, r: Any, lam: float, scale: Any = None) -> tuple[Any, Any]:
         """Minimizer s of |r + J s|^2 + lam |D s|^2, and J s."""
+        known = self._step
+        if known is not None and known[0] is r and known[1] == lam and known[2] is scale:
+            return known[3]
         eta = self._forcing.at(r, lambda: self.gradient(r)) if self._system.iterative else 0.0
-        return self._solved(r, lam, scale, eta)
+        step = self._solved(r, lam, scale, eta)
+        self._step = r, lam, scale, step
+        return step
 
     def _solved(self, r: Any, lam: float, scale: Any, eta: float) -> tuple[Any, Any]:
         self._eliminate(lam, scale)
@@ -246,7 +257,13 @@ class BoundSchur:
         damping = np.full(size, lam, V.dtype) if scale is None else (lam * scale * scale).astype(V.dtype, copy=False)
         damped = V.copy()
         damped[range(e), range(e), :-1] += damping[elimination.columns].T
-        self._inverse = inverse_cholesky(damped)
+        try:
+            self._inverse = inverse_cholesky(damped)
+        except np.linalg.LinAlgError as error:
+            raise np.linalg.LinAlgError(
+                f"the eliminated variable is not determined by its residuals: {error}; give it damping, more residuals "
+                "or a prior, or fix it"
+            ) from None
         for family in self._families:
             family.scale(self._inverse)
         self._system.factor(self._families, damping[elimination.kept], len(elimination.starts))
@@ -346,53 +363,6 @@ class _Family:
 def _instances_last(blocks: Any) -> Any:
     """Blocks (n, m, k) as (m, k, n), contiguous."""
     return np.ascontiguousarray(blocks.transpose(1, 2, 0))
-
-
-def inverse_cholesky(A: Any) -> Any:
-    """Inverses of the lower Cholesky factors of many small matrices at once.
-
-    Parameters
-    ----------
-    A : array of shape (e, e, n)
-        Symmetric; only the lower triangles are read.
-
-    Returns
-    -------
-    array of shape (e, e, n)
-        L^-1 with A = L L'; zero above the diagonal.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        When a matrix is not positive definite to working precision, naming it.
-    """
-    e = len(A)
-    eps = e * np.finfo(A.dtype).eps
-    L, X = np.zeros_like(A), np.zeros_like(A)
-    for j in range(e):
-        pivot = A[j, j].copy()
-        for k in range(j):
-            pivot -= L[j, k] * L[j, k]
-        good = pivot > eps * A[j, j]
-        if not good.all():
-            raise np.linalg.LinAlgError(
-                f"instance {int(np.argmin(good))} of the eliminated variable is not determined by its residuals (its "
-                "block of J'J is singular): give it damping, more residuals or a prior, or fix it"
-            )
-        L[j, j] = np.sqrt(pivot)
-        X[j, j] = 1.0 / L[j, j]
-        for i in range(j + 1, e):
-            entry = A[i, j].copy()
-            for k in range(j):
-                entry -= L[i, k] * L[j, k]
-            L[i, j] = entry * X[j, j]
-    for i in range(e):
-        for j in range(i):
-            entry = L[i, j] * X[j, j]
-            for k in range(j + 1, i):
-                entry += L[i, k] * X[k, j]
-            X[i, j] = -entry * X[i, i]
-    return X
 
 
 def _transposed_product(X: Any, z: Any) -> Any:
