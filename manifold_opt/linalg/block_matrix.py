@@ -156,6 +156,10 @@ class BlockMatrix:
         """diag(w) times the matrix."""
         return self._with([part._replace(blocks=_rows(w, part) * part.blocks) for part in self.parts])
 
+    def without_columns(self, mask: Any) -> BlockMatrix:
+        """The matrix with zeros in the columns where a mask is True."""
+        return self._with([part._replace(blocks=part.blocks * ~mask[part.indices][:, None, :]) for part in self.parts])
+
     def mapped_rows(self, row: int, f: Callable[[Any], Any]) -> BlockMatrix:
         """The matrix with the blocks of the parts that start at ``row`` replaced by ``f(blocks)``."""
         return self._with([part._replace(blocks=f(part.blocks)) if part.row == row else part for part in self.parts])

@@ -95,6 +95,14 @@ class FrontTables:
         return row[block] + i, column[block] + j, at, np.concatenate([[0], ends])[starts]
 
 
+def front_tables(pattern: BlockPattern, relaxed: Relaxation) -> FrontTables:
+    """The tables of a pattern with the order of minimum degree, made once."""
+    tables = pattern.derived.get(relaxed)
+    if tables is None:
+        tables = pattern.derived[relaxed] = FrontTables(pattern, relaxed=relaxed)
+    return tables
+
+
 class Factorization:
     """Base of the factorizations of symmetric positive definite matrices of one pattern.
 
@@ -228,7 +236,7 @@ class CompiledFronts(Factorization):
 
     def __init__(self, pattern: BlockPattern, tables: FrontTables | None = None) -> None:
         super().__init__(pattern)
-        self.tables = FrontTables(pattern) if tables is None else tables
+        self.tables = front_tables(pattern, RELAXED) if tables is None else tables
         self.L: Any = None
 
     def fresh(self) -> CompiledFronts:
@@ -334,7 +342,7 @@ class NumpyFronts(Factorization):
 
     def __init__(self, pattern: BlockPattern, tables: FrontTables | None = None) -> None:
         super().__init__(pattern)
-        self.tables = FrontTables(pattern, relaxed=COARSE) if tables is None else tables
+        self.tables = front_tables(pattern, COARSE) if tables is None else tables
         self._factors: list[tuple[Any, Any]] = []
 
     def fresh(self) -> NumpyFronts:

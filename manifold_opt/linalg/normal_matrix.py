@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 
@@ -71,6 +72,8 @@ class BlockPattern:
         Where the numbers of each block begin, row by row; diagonal blocks are stored in full.
     diagonal_blocks : array of int, shape (nodes,)
         The block of each node with itself.
+    derived : dict
+        What others found out about the pattern and want to keep with it.
     """
 
     def __init__(self, columns: Any, starts: Any, pairs: Any) -> None:
@@ -85,6 +88,7 @@ class BlockPattern:
         widths = self.widths
         self.offsets = np.concatenate([[0], np.cumsum(widths[self.high] * widths[self.low])])
         self.diagonal_blocks = np.searchsorted(found, own)
+        self.derived: dict[Any, Any] = {}
 
     def find(self, high: Any, low: Any) -> Any:
         """Numbers of blocks that are there."""
@@ -275,6 +279,20 @@ class NormalPattern(BlockPattern):
         if family.entries is not None:
             return J.data[family.entries][:, None, :]
         return stacked([J.parts[i].blocks[:, :, a:b] for i, a, b in family.slices])
+
+
+# patterns that somebody still holds: the next problem is often one with other numbers or losses
+_KNOWN: WeakSet[NormalPattern] = WeakSet()
+
+
+def known_pattern(J: Any) -> NormalPattern:
+    """The pattern of J: one that is in use elsewhere, where it is the same, with all that was derived from it."""
+    for pattern in list(_KNOWN):
+        if pattern.matches(J):
+            return pattern
+    pattern = NormalPattern(J)
+    _KNOWN.add(pattern)
+    return pattern
 
 
 def canonical(A: Any) -> Any:

@@ -38,6 +38,17 @@ def dense(J: Any) -> Any:
     return J if J.dtype.char in "fd" else J.astype(float)
 
 
+def without_columns(J: Any, mask: Any) -> Any:
+    """J with zeros in the columns where a mask is True; block and sparse matrices stay what they are."""
+    if hasattr(J, "without_columns"):
+        return J.without_columns(mask)
+    if hasattr(J, "tocsr"):
+        J = J.tocsr(copy=True)
+        J.data = J.data * ~mask[J.indices]
+        return J
+    return np.where(mask, 0.0, dense(J))
+
+
 @dataclass(frozen=True)
 class DenseQR:
     """Householder QR of [J r], then of the triangle with the damping below it; least squares by SVD where singular."""

@@ -15,7 +15,7 @@ import numpy as np
 from .block_matrix import BlockMatrix
 from .cholesky import CompiledFronts
 from .factorizations import METHODS, Factorization, factorization
-from .normal_matrix import NormalPattern, canonical
+from .normal_matrix import NormalPattern, canonical, known_pattern
 
 # a pivot below this part of the diagonal entry that it came from is taken for zero, and raised by as much: some hundred
 # units of rounding, so that what rounding leaves of the gradient along such a direction makes no step worth mentioning
@@ -81,7 +81,7 @@ class BoundSparse:
         """Take a new J, and form J'J."""
         J = J if isinstance(J, BlockMatrix) else canonical(J)
         if self._pattern is None or not self._pattern.matches(J):
-            self._pattern = NormalPattern(J)
+            self._pattern = known_pattern(J)
             self._method = factorization(self._pattern, self.rule.method)
             self._values, self.singular = None, False
         self._J, self._r, self._key, self._norms = J, None, None, None
@@ -116,6 +116,10 @@ class BoundSparse:
         s = self._solved(self.gradient(r), lam, scale)
         return s, self._J.dot(s)
 
+    def regularized(self, g: Any, lam: float, scale: Any = None) -> Any:
+        """-(J'J + lam D^2)^-1 g for any g, by the factor of the last step where lam and D are the same."""
+        return self._solved(g, lam, scale)
+
     def _solved(self, g: Any, lam: float, scale: Any) -> Any:
         """-(J'J + lam D^2)^-1 g; the factor is kept for the next g, and the solution for the same."""
         key = self._key
@@ -126,7 +130,7 @@ class BoundSparse:
             x = self._method.solve(g)  # type: ignore[union-attr]  # there is a J
         else:
             self._key = None
-            x = self._undamped(g) if lam == 0.0 else self._factorized(g, lam, scale)
+            x = self._undamped(g) if lam == 0.0 else self._damped(g, lam, scale)
             self._key = lam, scale
         s = np.negative(x, out=x).astype(g.dtype, copy=False)
         self._solution = g, s
@@ -136,19 +140,34 @@ class BoundSparse:
         """Solution with J'J itself, or what comes next to it where it is singular."""
         if not self.singular:
             try:
-                x = self._factorized(g, 0.0, None)
+                x = self._factorized(g, None)
                 self.singular = self._method.smallest_pivot() <= _SINGULAR  # type: ignore[union-attr]
             except np.linalg.LinAlgError:
-                if not np.isfinite(self._values).all():
+                if not self._is_finite():
                     raise
                 self.singular = True
             if not self.singular:
                 return x
+        return self._factorized(g, self._rounding())
+
+    def _damped(self, g: Any, lam: float, scale: Any) -> Any:
+        damping = np.full(len(g), lam, g.dtype) if scale is None else lam * scale * scale
+        try:
+            return self._factorized(g, damping)
+        except np.linalg.LinAlgError:
+            if not self._is_finite():
+                raise
+            return self._factorized(g, damping + self._rounding())
+
+    def _is_finite(self) -> bool:
+        return bool(np.isfinite(self._values).all())
+
+    def _rounding(self) -> Any:
+        """A damping at rounding level."""
         norms = self.column_norms()
         # a column of zeros may belong to a variable that no residual depends on
-        return self._factorized(g, _SINGULAR, np.where(norms > 0.0, norms, norms.max(initial=0.0) or 1.0))
+        return _SINGULAR * np.where(norms > 0.0, norms, norms.max(initial=0.0) or 1.0) ** 2
 
-    def _factorized(self, g: Any, lam: float, scale: Any) -> Any:
-        damping = None if lam == 0.0 else np.full(len(g), lam) if scale is None else lam * scale * scale
+    def _factorized(self, g: Any, damping: Any) -> Any:
         self.factorizations += 1
         return self._method.factor_and_solve(self._values, damping, g)  # type: ignore[union-attr]

@@ -34,6 +34,7 @@ import numpy as np
 from ..core.front import Common, least_squares_objective, run
 from ..core.result import Result
 from ..core.status import Status
+from ..linalg.solvers import without_columns
 from .box import Box, box_of
 from .damping import AdachiOkunoTakeda, Damping, Step
 from .least_squares_state import LeastSquaresState, Trial, decrease
@@ -199,9 +200,7 @@ class LevenbergMarquardtState(LeastSquaresState):
         """Matrix of the model; the columns of coordinates that must not move are zero."""
         if self._box is None:
             return e.model_jacobian
-        from ..linalg.solvers import dense
-
-        return np.where(self._box.blocked(e.point, e.gradient_coordinates), 0.0, dense(e.model_jacobian))
+        return without_columns(e.model_jacobian, self._box.blocked(e.point, e.gradient_coordinates))
 
     def should_stop(self, problem: Any) -> bool:
         """Whether the run is over; a non-monotone one returns to its best point then."""
@@ -373,6 +372,8 @@ class Reference:
 
 def _regularized(solver: Any, g: Any, lam: float, scale: Any) -> Any:
     """Solution x of (J'J + lam D^2) x = -g by the triangle of the last step; None where that is singular."""
+    if hasattr(solver, "regularized"):
+        return solver.regularized(g, lam, scale)
     if not hasattr(solver, "reduced"):
         return None
     R, _ = solver.reduced_last()

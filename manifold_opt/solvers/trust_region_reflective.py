@@ -30,7 +30,7 @@ import numpy as np
 from ..core.front import Common, least_squares_objective, run
 from ..core.result import Result
 from ..core.status import Status
-from ..linalg.damped_steps import SingularSteps
+from ..linalg.damped_steps import SingularSteps, SolvedSteps
 from .box import Box, box_of
 from .coordinates import coordinate_sizes
 from .damping import new_scale
@@ -45,6 +45,9 @@ _THETA = 0.995
 _LENGTH_TOLERANCE = 0.1
 # a coordinate that has gone all but this fraction of the way to a bound may be put on it
 _LANDING = 0.01
+
+# root of the damping that keeps a coordinate where it is, in units of the largest column
+_HELD = 1e6
 
 
 class _Model:
@@ -245,14 +248,20 @@ class TrustRegionReflectiveState(LeastSquaresState):
             R, rhs = solver.reduced(e.model_residuals)
             model = _Model(R, g, d, c)
             A = R * d
+        elif hasattr(solver, "regularized"):
+            model = _Model(self.model_jacobian(e), g, d, c)
+            model.steps = _FactoredSteps(solver, e.model_residuals, model)
+            return model
         else:
             model, A, rhs = self._subspace(solver, e, g, d, c)
         rows = np.flatnonzero(c)
         if rows.size:
-            below = np.zeros((rows.size, len(d)), A.dtype)
-            below[np.arange(rows.size), rows] = np.sqrt(c[rows])
-            if A.shape[1] != len(d):
-                below = below @ model.steps
+            root = np.sqrt(c[rows])
+            if model.steps is not None:
+                below = root[:, None] * model.steps[rows]
+            else:
+                below = np.zeros((rows.size, len(d)), A.dtype)
+                below[np.arange(rows.size), rows] = root
             A, rhs = np.vstack([A, below]), np.append(rhs, np.zeros(rows.size, rhs.dtype))
         basis = model.steps
         model.steps = SingularSteps(A, rhs, None) if A.any() else _NoSteps(A.shape[1], A.dtype)
@@ -356,6 +365,38 @@ class _NoSteps:
     def of_length(self, radius: float, tolerance: float) -> tuple[Any, float, float]:
         """Zero."""
         return np.zeros(self.n, self.b.dtype), 0.0, 0.0
+
+
+class _FactoredSteps(SolvedSteps):
+    """Steps h of least q(h) + 1/2 lam |h|^2, by a sparse factorization for each lam.
+
+    Parameters
+    ----------
+    solver : object
+        A bound linear solver with a factorization of J'J.
+    r : array
+    model : _Model
+    """
+
+    __slots__ = ("b", "model")
+
+    def __init__(self, solver: Any, r: Any, model: _Model) -> None:
+        super().__init__(solver, r, None)
+        self.model = model
+        h = self.least_damped()[0]
+        # |b|^2 is twice the decrease of q
+        self.b = np.array([math.sqrt(max(-float(model.g.dot(h)), 0.0))], h.dtype)
+
+    def _step(self, lam: float) -> tuple[Any, float]:
+        d = self.model.d
+        held = d <= 0.0
+        weights = np.sqrt(self.model.c + lam) / np.where(held, 1.0, d)
+        if held.any():
+            weights[held] = _HELD * (self.solver.column_norms().max(initial=0.0) or 1.0)
+        # without bounds and damping it is the undamped step, which may be singular
+        s = self.solver.solve(self.r, 1.0, weights)[0] if weights.any() else self.solver.solve(self.r, 0.0, None)[0]
+        h = np.where(held, 0.0, s / np.where(held, 1.0, d))
+        return h, math.sqrt(h.dot(h))
 
 
 class _InSubspace:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..linalg.factorizations import factorization, is_installed
-from ..linalg.normal_matrix import NormalPattern, canonical
+from ..linalg.normal_matrix import NormalPattern, canonical, known_pattern
 from ..linalg.null_space import null_space
 from ..objectives.evaluation import watched
 from .fit import _at_bounds, _notes, _Solved
@@ -184,7 +184,7 @@ def sparse_statistics(result: Any, e: Any, *, absolute_sigma: bool, rcond: float
     r, J, corrected = watched(e, "residuals"), _matrix(watched(e, "jacobian")), _matrix(e.model_jacobian)
     if not math.isfinite(float(r @ r)):
         raise ValueError("the residuals at the solution are not finite, so that nothing can be said about errors.")
-    pattern = NormalPattern(corrected)
+    pattern = known_pattern(corrected)
     factor = factorization(pattern, "compiled" if is_installed("compiled") else "numpy")
     values = pattern.values(corrected).astype(float, copy=False)
     if not np.isfinite(values).all():
