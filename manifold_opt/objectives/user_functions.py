@@ -190,7 +190,13 @@ class FreshArrays:
                 f"`{self.name}` must return an array; it returned {_describe(value)}. Sparse matrices and operators "
                 "are for manifolds of low rank; here take `.toarray()`."
             )
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError:  # parts of different shapes
+            raise TypeError(
+                f"`{self.name}` must return one array; it returned a {type(value).__name__} of {len(value)} parts. Put "
+                "them together: M.join_embedding(...) for Euclidean parts, M.join_vector(...) for tangent ones."
+            ) from None
         if array.dtype == object or array.dtype.kind not in "fciub":
             raise TypeError(f"`{self.name}` must return numbers; it returned {_describe(value)}.")
         if array.dtype.kind in "iub":

@@ -25,6 +25,8 @@ class FullMemory:
     update : QuasiNewtonUpdate
     scale : float
         The first matrix is ``scale`` times the identity (inverse), scaled once more by the first pair.
+    precondition : callable, optional
+        The inverse to begin with instead, a function of tangent vectors; it takes dim calls, and is not scaled.
 
     Attributes
     ----------
@@ -36,19 +38,32 @@ class FullMemory:
         Pairs that changed nothing.
     """
 
-    def __init__(self, M: Any, point: Any, update: QuasiNewtonUpdate, scale: float) -> None:
+    def __init__(
+        self,
+        M: Any,
+        point: Any,
+        update: QuasiNewtonUpdate,
+        scale: float,
+        precondition: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.rule, self.scale, self.point = update, scale, point
         self.frame = M.get_basis(point)
         self.skipped = 0
+        self.first: Any = None
+        if precondition is not None:
+            H = np.stack([self.coordinates(M, precondition(E)) for E in self.frame])
+            self.first = 0.5 * (H + H.T) if update.inverse else np.linalg.inv(0.5 * (H + H.T))
         self.clear()
 
     def __len__(self) -> int:
         return self._learned
 
     def clear(self) -> None:
-        """Back to a multiple of the identity."""
-        n = len(self.frame)
-        self.matrix = np.eye(n) * (self.scale if self.rule.inverse else 1.0 / self.scale)
+        """Back to the first matrix."""
+        if self.first is None:
+            self.matrix = np.eye(len(self.frame)) * (self.scale if self.rule.inverse else 1.0 / self.scale)
+        else:
+            self.matrix = self.first.copy()
         self._learned = 0
 
     def coordinates(self, M: Any, X: Any) -> Any:
@@ -82,7 +97,7 @@ class FullMemory:
 
     def learn(self, s: Any, y: Any, sy: float) -> None:
         """Update the matrix by the coordinates of a pair."""
-        if self._learned == 0 and sy > 0.0:
+        if self._learned == 0 and sy > 0.0 and self.first is None:
             # Nocedal and Wright (6.20): before the first update, the right scale.
             gamma = sy / (y @ y)
             self.matrix *= gamma if self.rule.inverse else 1.0 / gamma

@@ -72,7 +72,7 @@ class QuasiNewtonState(LineSearchState):
     initial_scale : float
         Factor of the first H, and of <s, y> / <y, y> in H0 of the limited memory.
     preconditioner : callable, optional
-        ``preconditioner(p, X)`` in place of H0, limited memory only; default that of the objective.
+        ``preconditioner(p, X)`` in place of H0; a full matrix begins with it. Default that of the objective.
     nondescent : {"reset", "steepest"}, optional
         What to do with a direction that does not descend: forget the memory, or keep it and go along minus the
         gradient for once. Default ``"steepest"`` for SR1, else ``"reset"``.
@@ -131,8 +131,8 @@ class QuasiNewtonState(LineSearchState):
             )
         if not initial_scale > 0.0:
             raise ValueError(f"`initial_scale` must be positive; got {initial_scale!r}.")
-        if preconditioner is not None and (memory is None or not callable(preconditioner)):
-            raise ValueError("`preconditioner` must be a function of (p, X), and needs a limited memory.")
+        if preconditioner is not None and not (memory != 0 and callable(preconditioner)):
+            raise ValueError("`preconditioner` must be a function of (p, X), and needs a memory.")
         if nondescent not in (None, *NONDESCENT):
             raise ValueError(f"`nondescent` must be one of {', '.join(map(repr, NONDESCENT))}; got {nondescent!r}.")
         self.cautious = cautious_bound if cautious is True else cautious or None
@@ -202,22 +202,31 @@ class QuasiNewtonState(LineSearchState):
         model = self.model
         if model is None or model.point is not e.point:
             if self.memory is None:
-                model = FullMemory(M, e.point, self.update, self.initial_scale)
+                model = FullMemory(M, e.point, self.update, self.initial_scale, self._preconditioner_at(e))
             else:
                 model = LimitedMemory(self.memory, e.point, tuple(M.vector_shape), self.initial_scale)
             self.model = model
         return model
 
     def _direction(self, M: Any, model: Any, e: Any) -> Any:
-        apply = preconditioner_of(self.preconditioner, e) if self.memory else None
+        precondition = self._preconditioner_at(e) if self.memory else None
+        return model.direction(M, e.gradient) if precondition is None else model.direction(M, e.gradient, precondition)
+
+    def _preconditioner_at(self, e: Any) -> Callable[[Any], Any] | None:
+        """The preconditioner as a function of a tangent vector, counted; None where there is none."""
+        apply = preconditioner_of(self.preconditioner, e)
         if apply is None:
-            return model.direction(M, e.gradient)
-        self.evaluations["preconditioner"] += 1
-        return model.direction(M, e.gradient, lambda X: apply(e.point, X))
+            return None
+
+        def counted(X: Any) -> Any:
+            self.evaluations["preconditioner"] += 1
+            return apply(e.point, X)
+
+        return counted
 
     def _first(self, problem: Any, M: Any, model: Any, e: Any) -> bool:
         """Nothing learned yet: along minus the gradient, or the preconditioned one at its own scale."""
-        if self.memory and preconditioner_of(self.preconditioner, e) is not None:
+        if self.memory != 0 and preconditioner_of(self.preconditioner, e) is not None:
             self.natural_step = 1.0
             return self.descend(problem, self._direction(M, model, e))
         norm = e.gradient_norm
@@ -318,7 +327,7 @@ def quasi_newton(
     initial_scale : float
         Factor of the initial inverse matrix.
     preconditioner : callable, optional
-        ``preconditioner(p, X)``, the initial inverse matrix of the limited memory.
+        ``preconditioner(p, X)``, the inverse matrix to begin with; default that of the objective.
     nondescent : {"reset", "steepest"}, optional
         What to do where a direction does not descend: forget what was learned, or keep it and go along minus the
         gradient for once. Default ``"steepest"`` for SR1, else ``"reset"``.
