@@ -44,15 +44,23 @@ class QuasiNewtonUpdate:
 
 def rank_two(A: Any, u: Any, v: Any) -> Any:
     """The least change of A that takes v to u and stays positive definite: direct BFGS with (u, v) = (y, s)."""
-    Av = A @ v
-    return A - np.outer(Av, Av) / (v @ Av) + np.outer(u, u) / (u @ v)
+    Av = A.dot(v)
+    B = A + u[:, None] * (u / u.dot(v))
+    B -= Av[:, None] * (Av / v.dot(Av))
+    return B
 
 
 def rank_two_dual(A: Any, u: Any, v: Any) -> Any:
     """The same for the inverse: (I - u v'/v'u) A (I - v u'/v'u) + u u'/v'u: inverse BFGS with (u, v) = (s, y)."""
-    c = u @ v
-    Av = A @ v
-    return A - (np.outer(u, Av) + np.outer(Av, u)) / c + (1.0 + (v @ Av) / c) / c * np.outer(u, u)
+    c = u.dot(v)
+    Av = A.dot(v)
+    # both outer products with u in one: A - u w' - w u'
+    w = Av / c
+    w -= (0.5 * (1.0 + v.dot(Av) / c) / c) * u
+    R = u[:, None] * w
+    B = A - R
+    B -= R.T
+    return B
 
 
 def davidon(A: Any, u: Any, v: Any) -> float:

@@ -49,6 +49,7 @@ class FullMemory:
         self.rule, self.scale, self.point = update, scale, point
         self.frame = M.get_basis(point)
         self.skipped = 0
+        self._vectors: dict[str, tuple[Any, Any]] = {}
         self.first: Any = None
         if precondition is not None:
             H = np.stack([self.coordinates(M, precondition(E)) for E in self.frame])
@@ -72,9 +73,10 @@ class FullMemory:
 
     def direction(self, M: Any, g: Any) -> Any:
         """Minus the inverse of the Hessian approximation, applied to the gradient; minus it where that is singular."""
-        c = self.coordinates(M, g)
+        c = self.known(M, g)
         if self.rule.inverse:
-            d = -(self.matrix @ c)
+            d = self.matrix.dot(c)
+            np.negative(d, out=d)
         else:
             try:
                 d = -np.linalg.solve(self.matrix, c)
@@ -82,12 +84,24 @@ class FullMemory:
                 return -g
         frame = self.frame
         d = d.astype(frame.real.dtype, copy=False)
-        return (d @ frame.reshape(len(frame), -1)).reshape(frame.shape[1:])
+        X = d.dot(frame.reshape(len(frame), -1)).reshape(frame.shape[1:])
+        self._vectors["direction"] = X, d
+        return X
+
+    def known(self, M: Any, X: Any) -> Any:
+        """Coordinates of a vector, kept until the next one: a gradient is asked for by a pair and by a direction."""
+        for vector, c in self._vectors.values():
+            if vector is X:
+                return c
+        c = self.coordinates(M, X)
+        self._vectors["last"] = X, c
+        return c
 
     def move(self, M: Any, transport: Callable[..., Any], q: Any, isometric: bool) -> None:
         """Transport the frame to q."""
         frame = transport(self.point, self.frame, q)
         self.point = q
+        self._vectors.clear()
         if frame is self.frame:
             return
         if not isometric:
@@ -102,7 +116,7 @@ class FullMemory:
             gamma = sy / (y @ y)
             self.matrix *= gamma if self.rule.inverse else 1.0 / gamma
         matrix = self.rule.update(self.matrix, s, y)
-        if matrix is self.matrix or not np.isfinite(matrix).all():
+        if matrix is self.matrix or not np.isfinite(matrix.sum()):
             self.skipped += 1
             return
         self.matrix, self._learned = matrix, self._learned + 1

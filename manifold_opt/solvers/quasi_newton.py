@@ -241,7 +241,7 @@ class QuasiNewtonState(LineSearchState):
             return
         least = 0.0 if self.cautious is None else self.cautious(old.gradient_norm)
         if self.memory is None:
-            self._learn_matrix(M, model, old, t * X, least)
+            self._learn_matrix(M, model, old, least)
             return
         model.offer(t * X, old.gradient)
         model.move(M, self.transport, q, self._isometric)
@@ -252,14 +252,14 @@ class QuasiNewtonState(LineSearchState):
             y = self._curved(s, y, -t * g, M.inner(q, s, y), -t * M.inner(q, s, g))
         model.learn(M, y, self.step_norm**2 if self._isometric else None, least)
 
-    def _learn_matrix(self, M: Any, model: Any, old: Any, tX: Any, least: float) -> None:
+    def _learn_matrix(self, M: Any, model: Any, old: Any, least: float) -> None:
         """The same in coordinates, which the transport of the frame does not change."""
         t = self.stepsize
-        s, c = model.coordinates(M, tX), model.coordinates(M, old.gradient)
+        s, c = t * model.known(M, self.along), model.known(M, old.gradient)
         p, q = old.point, self.evaluation.point
-        stretch = self._stretch(M.norm(q, self.transport(p, tX, q))) if self.locking else 1.0
+        stretch = self._stretch(t * M.norm(q, self.transport(p, self.along, q))) if self.locking else 1.0
         model.move(M, self.transport, q, self._isometric)
-        y = model.coordinates(M, self.evaluation.gradient) / stretch - c
+        y = model.known(M, self.evaluation.gradient) / stretch - c
         y = self._curved(s, y, -t * c, float(s @ y), -t * float(s @ c))
         sy = float(s @ y)
         if sy >= least * float(s @ s) and (sy > 0.0 or not self.update.needs_curvature):
