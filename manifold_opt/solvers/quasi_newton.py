@@ -243,7 +243,7 @@ class QuasiNewtonState(LineSearchState):
         if self.memory is None:
             self._learn_matrix(M, model, old, least)
             return
-        model.offer(t * X, old.gradient)
+        model.offer(X if t == 1.0 else t * X, old.gradient)
         model.move(M, self.transport, q, self._isometric)
         s, g = model.offered
         stretch = self._stretch(M.norm(q, s)) if self.locking else 1.0

@@ -11,7 +11,9 @@ as conjugate gradients. Where the curvature is not positive the last step is dou
 
 Near a minimizer the decrease drowns in the rounding of f: where the expected one is below 10 eps |f|, the step is
 judged by the gradient instead (the approximate Wolfe condition of Hager and Zhang 2005, section 4), one gradient per
-trial; when that fails too, rounding prevents further progress.
+trial; when that fails too, rounding prevents further progress. A search whose first trial promised far more than
+rounding, and which gets there all the same, has a cost that does not decrease as its gradient says: once is bad luck
+with a first trial, three times in a row a wrong gradient or noise.
 
 References
 ----------
@@ -39,6 +41,8 @@ _MAX_NONFINITE = 30
 # Trials judged by the gradient before rounding is blamed: a Barzilai-Borwein step may be too long by the condition of
 # the problem, and 2^10 covers most.
 _MAX_GRADIENT_TRIALS = 10
+# Searches in a row that end within rounding although much was promised, before the gradient is blamed.
+_MAX_DOUBTFUL = 3
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,12 @@ class ArmijoLinesearch(StepSize):
 
 
 class _BoundArmijo(BoundStepSize):
-    __slots__ = ("guess",)
+    __slots__ = ("doubtful", "guess")
 
     def __init__(self, rule: ArmijoLinesearch) -> None:
         super().__init__(rule)
         self.guess = initial_guess(rule.initial_guess).bind()
+        self.doubtful = 0
 
     def search(self, problem: Any, state: Any, X: Any, slope: float, length: float) -> Any:
         if not slope < 0.0:
@@ -123,15 +128,20 @@ class _BoundArmijo(BoundStepSize):
             decrease = -t * slope
             if decrease < rounding:
                 judged += 1
+                expected = promised <= BEYOND_ROUNDING * rounding
                 if f <= f0 + rounding and self._gradient_accepts(state, e, candidate, X, slope):
+                    self.doubtful = 0 if expected else self.doubtful + 1
+                    if self.doubtful == _MAX_DOUBTFUL:
+                        return self._no_decrease(t * length)
                     return self._accepted(e, candidate, t, X, slope, length)
-                if judged == _MAX_GRADIENT_TRIALS and promised <= BEYOND_ROUNDING * rounding:
+                if judged == _MAX_GRADIENT_TRIALS and expected:
                     return self._fail(
                         Status.ROUND_OFF,
                         f"the expected decrease {decrease:.1e} is below the rounding of the cost {f0:.6g}, and the "
                         "gradient does not decrease either: rounding prevents further progress.",
                     )
             elif f <= f0 - rule.sufficient_decrease * decrease:
+                self.doubtful = 0
                 return self._accepted(e, candidate, t, X, slope, length)
             if f - f != 0.0:
                 nonfinite += 1
@@ -142,10 +152,13 @@ class _BoundArmijo(BoundStepSize):
             else:
                 nonfinite = 0
             t *= rule.contraction
-        return self._fail(
+        return self._no_decrease(t * length)
+
+    def _no_decrease(self, length: float) -> None:
+        self._fail(
             Status.LINE_SEARCH_FAILED,
-            f"no decrease of the cost along a descent direction after {_MAX_TRIALS} trials, down to a step of length "
-            f"{t * length:.1e}.",
+            f"the cost does not decrease along a descent direction as its slope says, down to a step of length "
+            f"{length:.1e}.",
         )
 
     def _gradient_accepts(self, state: Any, e: Any, candidate: Any, X: Any, slope: float) -> bool:

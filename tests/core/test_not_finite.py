@@ -245,3 +245,22 @@ def test_euclidean_gradients_given_as_riemannian_are_named():
     """By an error before the first step is taken, in the message after."""
     result = gradient_descent(M, F, P, gradient=F.euclidean_gradient)
     assert result.status is Status.LINE_SEARCH_FAILED and "objective_type='euclidean'" in result.message
+
+
+@pytest.mark.parametrize("sufficient_decrease", [0.3, 0.6, 0.9])
+def test_a_gradient_that_is_too_long_is_named_however_strict_the_search(sufficient_decrease):
+    """Steps within rounding, which the gradient would accept one after the other, are not taken for progress."""
+    d = np.arange(1.0, 6.0)
+    f = lambda x: 1.0 + 0.5 * float(x @ (d * x))
+    rule = ArmijoLinesearch(sufficient_decrease=sufficient_decrease)
+    result = gradient_descent(Euclidean(5), f, np.ones(5), gradient=lambda x: 5.0 * d * x, stepsize=rule)
+    assert result.status is Status.LINE_SEARCH_FAILED and "0.200 times" in result.message
+    assert result.iterations < 10
+
+
+def test_a_first_trial_that_is_far_too_long_is_no_wrong_gradient():
+    f = lambda x: 1.0 + 5e12 * float(x @ x)
+    result = gradient_descent(
+        Euclidean(2), f, np.array([1e-14, 2e-14]), gradient=lambda x: 1e13 * x, stepsize=ArmijoLinesearch(initial=1e4)
+    )
+    assert result.converged, result
