@@ -78,7 +78,7 @@ class AdaptiveRegularizationState(SecondOrderState):
         with a gradient such as ``GradientDescentState(p0, stopping=...)``, whose start point does not matter; copied
         unless it is wrapped.
     retraction, transport : str or callable, optional
-        Default the manifold's.
+        Default the manifold's; of transports, which serve the Hessian approximations, the parallel one if there is one.
     stopping : StoppingCriterion, optional
         Default ``StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)``.
 
@@ -236,7 +236,7 @@ def adaptive_regularization_with_cubics(
     subsolver : SolverState, optional
         Default ``LanczosState()``.
     retraction, transport : str or callable, optional
-        Default the manifold's.
+        Default the manifold's; of transports, which serve the Hessian approximations, the parallel one if there is one.
     **common
         Keywords of all solvers, see `manifold_opt.core.front.Common`.
 

@@ -80,7 +80,8 @@ class TrustRegionsState(SecondOrderState):
     subsolver : ModelSolverState, optional
         Default ``TruncatedConjugateGradientState()``; copied unless it is wrapped.
     retraction, transport : str or callable, optional
-        Default the manifold's. The transport serves the Hessian approximations.
+        Default the manifold's. The transport serves the Hessian approximations; its default is the parallel one where
+        there is one.
     rng : seed or numpy.random.Generator, optional
         For ``randomize``.
     stopping : StoppingCriterion, optional
@@ -301,7 +302,7 @@ def trust_regions(
     subsolver : ModelSolverState, optional
         ``TruncatedConjugateGradientState()`` (default), ``LanczosState()`` or ``ExactModelState()``.
     retraction, transport : str or callable, optional
-        Default the manifold's.
+        Default the manifold's; of transports, which serve the Hessian approximations, the parallel one if there is one.
     **common
         Keywords of all solvers, see `manifold_opt.core.front.Common`.
 

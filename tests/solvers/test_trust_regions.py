@@ -32,6 +32,8 @@ from manifold_opt import (
     SymmetricRankOneHessian,
     TruncatedConjugateGradientState,
     TrustRegionsState,
+    Unitary,
+    adaptive_regularization_with_cubics,
     solve,
     trust_regions,
 )
@@ -517,9 +519,7 @@ def test_a_huge_cost_at_a_trial_is_no_rounding():
 def test_gauss_newton_on_least_squares(subsolver):
     objective = NonlinearLeastSquaresObjective(lambda x: np.array([10.0 * (x[1] - x[0] ** 2), 1.0 - x[0]]))
     arguments = Euclidean(2), objective, np.array([-1.2, 1.0])
-    result = trust_regions(
-        *arguments, hessian_approximation=GaussNewtonHessian(), subsolver=SUBSOLVERS[subsolver]()
-    )
+    result = trust_regions(*arguments, hessian_approximation=GaussNewtonHessian(), subsolver=SUBSOLVERS[subsolver]())
     assert result.converged
     np.testing.assert_allclose(result.point, 1.0, rtol=1e-8)
     with pytest.raises(TypeError, match="GaussNewtonHessian"):
@@ -542,3 +542,39 @@ def test_single_precision_survives(subsolver, hessian):
     assert result.converged
     assert result.point.dtype == np.float32
     assert math.isclose(result.cost, -2.2236137, rel_tol=1e-6)
+
+
+# the default transport of rotations is the left translation, which belongs to a connection with torsion
+
+
+@pytest.mark.parametrize("solver", [trust_regions, adaptive_regularization_with_cubics], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "approximation", [SymmetricRankOneHessian(), BFGSHessian(), FiniteDifferenceHessian()], ids=repr
+)
+def test_hessian_approximations_take_gradients_along_by_the_metrics_connection(solver, approximation):
+    M, rng = Rotations(4), np.random.default_rng(0)
+    A, B, C = rng.standard_normal((3, 4, 4)) + np.array([2.0, 2.0, 0.0])[:, None, None] * np.eye(4)
+    f = lambda R: 0.5 * float(np.sum((A @ R @ B - C) ** 2))
+    gradient = lambda R: A.T @ (A @ R @ B - C) @ B.T
+    keywords = dict(gradient=gradient, objective_type="euclidean", hessian_approximation=approximation)
+    default, parallel = (solver(M, f, M.random_point(3), transport=t, **keywords) for t in (None, "parallel"))
+    assert default.converged and default.iterations == parallel.iterations
+    np.testing.assert_array_equal(default.point, parallel.point)
+
+
+@pytest.mark.parametrize("M", [Rotations(4), Unitary(3), PowerManifold(Rotations(3), 3)], ids=str)
+def test_differences_of_the_gradient_make_a_symmetric_hessian_on_groups(M):
+    rng = np.random.default_rng(1)
+    A = rng.standard_normal(M.embedding_shape) + (
+        1j * rng.standard_normal(M.embedding_shape) if M.field == "complex" else 0
+    )
+    f = lambda p: float(np.sum(np.abs(p - A) ** 2)) + float(np.sum(np.abs(p @ p - A) ** 2)) / 5.0
+    adjoint = lambda X: np.conj(np.swapaxes(X, -1, -2))
+    gradient = lambda p: 2.0 * (p - A) + 0.4 * ((p @ p - A) @ adjoint(p) + adjoint(p) @ (p @ p - A))
+    problem = Problem(M, CostObjective(f, gradient, objective_type="euclidean"))
+    p = M.random_point(rng)
+    bound = FiniteDifferenceHessian(1e-5).bind(problem, None)
+    H = bound.operator(problem, problem.evaluate(p))
+    X, Y = M.random_vector(p, rng), M.random_vector(p, rng)
+    a, b = M.inner(p, H(X), Y), M.inner(p, X, H(Y))
+    assert abs(a - b) <= 1e-4 * abs(a)
