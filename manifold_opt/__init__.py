@@ -54,6 +54,7 @@ _NAMES = {
         FixedRank KendallShape PreShape
         GeneralizedGrassmann GeneralizedStiefel
         SymplecticStiefel
+        KendallShape PreShape Tucker
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

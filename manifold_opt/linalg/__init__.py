@@ -50,11 +50,14 @@ from manifold_opt.linalg.symmetric import (
     symmetric_log1p,
     symmetric_sqrt,
 )
+from manifold_opt.linalg.tensors import SparseTensor, TuckerTensor
 
 __all__ = [
     "Array",
     "LowRank",
     "MetricMatrix",
+    "SparseTensor",
+    "TuckerTensor",
     "adjoint",
     "angle_between",
     "asinc",

@@ -129,8 +129,8 @@ class LowRank:
 
 
 def is_operator(G: Any) -> bool:
-    """Whether G is a matrix that is no array: `LowRank`, or SciPy's sparse ones and linear operators."""
-    return hasattr(G, "shape") and (isinstance(G, LowRank) or hasattr(G, "matmat") or hasattr(G, "tocsr"))
+    """Whether G is a matrix or tensor that is no array: one of this package, or of SciPy's."""
+    return hasattr(G, "shape") and any(hasattr(G, name) for name in ("entries", "matmat", "tocsr", "contract"))
 
 
 def products(G: Any, U: Array, V: Array) -> tuple[Array, Array]:

@@ -40,6 +40,7 @@ from manifold_opt.manifolds.symplectic_stiefel import SymplecticStiefel
 from manifold_opt.manifolds.tangent_bundle import TangentBundle
 from manifold_opt.manifolds.tangent_space import TangentSpace
 from manifold_opt.manifolds.torus import Circle, Torus
+from manifold_opt.manifolds.tucker import Tucker
 from manifold_opt.manifolds.unit_quaternions import UnitQuaternions
 from manifold_opt.manifolds.unitary import Orthogonal, SpecialUnitary, Unitary
 from manifold_opt.manifolds.validated import Validated
@@ -95,6 +96,7 @@ __all__ = [
     "TangentBundle",
     "TangentSpace",
     "Torus",
+    "Tucker",
     "UnitQuaternions",
     "Unitary",
     "Validated",

@@ -487,14 +487,8 @@ class FixedRank(Manifold):
         X = frames.checked(X, "X", self.vector_shape, self.field, NotTangent)
         U, _, V = self.split(np.asarray(p))
         Up, _, Vp = self.split_vector(X)
-        size = frames.tolerance(X, atol) * max(1.0, float(np.max(np.abs(X), initial=0.0)))
         for F, Z, name in ((U, Up, "U^H Up"), (V, Vp, "V^H Vp")):
-            off = float(np.max(np.abs(adjoint(F) @ Z), initial=0.0))
-            if not off <= size:
-                raise NotTangent(
-                    f"a tangent vector of {self!r} needs {name} = 0, but an entry is {off:.3g} (tolerance {size:.3g}); "
-                    "clean it with M.tangentialize(p, X)"
-                )
+            low_rank.check_normal(self, F, Z, X, name, atol)
 
 
 def _nearby(A: Array, root: Array) -> Array:

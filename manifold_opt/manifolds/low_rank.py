@@ -9,11 +9,12 @@ import numpy as np
 
 from manifold_opt.linalg import lapack
 from manifold_opt.linalg.low_rank import LowRank, is_operator
-from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, namespace
+from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, is_numpy, namespace
 from manifold_opt.linalg.small import solve
-from manifold_opt.manifolds.errors import NotOnManifold
+from manifold_opt.manifolds.arrays import default_atol, written
+from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 
-__all__ = ["broadcast", "check_frame", "divided", "dominant", "qr", "set_sizes", "signed", "svd", "unit"]
+__all__ = ["broadcast", "check_frame", "divided", "dominant", "phases", "qr", "set_sizes", "signed", "svd", "unit"]
 
 _DOUBLE = np.dtype(np.float64)
 
@@ -77,12 +78,17 @@ def unit(A: np.ndarray) -> np.ndarray:
 
 def signed(U: Array, V: Array) -> tuple[Array, Array]:
     """Pairs of singular vectors, each turned so that the largest entry in the column of U is positive."""
+    phase = phases(U)[..., None, :]
+    return U * phase, V * phase
+
+
+def phases(U: Array) -> Array:
+    """What each column of U must be multiplied with to make its largest entry positive."""
     xp = namespace(U)
     size = abs(U)
     largest = size == xp.max(size, axis=-2, keepdims=True)
     entry = xp.sum(xp.where(largest, U, 0.0 * U), axis=-2)
-    phase = xp.conj(entry / abs(entry))[..., None, :]
-    return U * phase, V * phase
+    return xp.conj(entry / abs(entry))
 
 
 def dominant(z: Any, k: int, shape: tuple[int, int]) -> tuple[Array, Array, Array]:
@@ -128,3 +134,55 @@ def check_frame(M: Any, F: Array, name: str, atol: float) -> None:
             f"{name} must have orthonormal columns on {M!r}, but its Gram matrix is off the identity by {off:.3g} "
             f"(tolerance {atol:.3g}); take M.project_point of the array"
         )
+
+
+def check_normal(M: Any, F: Array, Z: Array, X: Array, name: str, atol: float | None) -> None:
+    """Raise NotTangent unless ``F^H Z = 0``, to the tolerance of the vector X of which Z is a part."""
+    size = (default_atol(X) if atol is None else atol) * max(1.0, float(np.max(np.abs(X), initial=0.0)))
+    off = float(np.max(np.abs(adjoint(F) @ Z), initial=0.0))
+    if not off <= size:
+        raise NotTangent(
+            f"a tangent vector of {M!r} needs {name} = 0, but an entry is {off:.3g} (tolerance {size:.3g}); clean it "
+            "with M.tangentialize(p, X)"
+        )
+
+
+# Where the iteration has not converged in this many steps the points are too far apart. Arrays that are differentiated
+# take the second number.
+_ITERATIONS, _FIXED = 200, 14
+
+
+def inverse_by_iteration(M: Any, retract: Any, p: Array, q: Array, out: Array | None) -> Array:
+    """The tangent vector X with ``retract(p, X) = q``, by ``X + P_p(q - retract(p, X))``, on factors throughout.
+
+    The error shrinks by the derivative of ``P_p R_p`` less the identity: by a factor like the length of X in units of
+    the smallest singular value, and like its square for a retraction of second order.
+
+    Raises
+    ------
+    ValueError
+        If the iteration does not converge (NumPy arrays only).
+    """
+    target = M.project_vector(p, M.low_rank(q))
+    X = M.project_vector(p, M.low_rank(p))
+    X = target - X
+    if not is_numpy(p, q):
+        for _ in range(_FIXED):
+            X = X + target - M.project_vector(p, M.low_rank(retract(p, X)))
+        return X
+    last = np.inf
+    eps = float(np.finfo(X.dtype).eps)
+    scale = 1.0 + float(np.max(np.abs(p), initial=0.0))
+    for _ in range(_ITERATIONS):
+        step = target - M.project_vector(p, M.low_rank(retract(p, X)))
+        X = X + step
+        size = float(np.max(np.abs(step), initial=0.0))
+        if size <= 4.0 * eps * scale or (size <= 1e3 * eps * scale and size >= 0.5 * last):
+            return written(X, out)
+        if not np.isfinite(size) or size > 1e3 * scale:
+            break
+        last = size
+    raise ValueError(
+        f"no tangent vector of {M!r} found whose retraction is q: q is too far from p; go there in several steps, or "
+        "use method='orthographic'"
+    )
