@@ -137,6 +137,9 @@ class Sphere(Manifold):
             e -= p.dot(e) * p
             return math.atan2(math.sqrt(e.dot(e)), c)
         xp = namespace(p, q)
+        if xp is np and _many_in_few_dimensions(p, q):
+            _, s, c = _rejection_of_columns(p, q)
+            return np.arctan2(s, c).reshape(max(p.shape, q.shape, key=len)[:-1])
         _, s2, c = _rejection(xp, p, q)
         return scalar(xp.arctan2(xp.sqrt(s2), c)) if xp is np else safe_atan2(xp, s2, c)
 
@@ -177,6 +180,12 @@ class Sphere(Manifold):
                 return np.multiply(Y, math.atan2(s, c) / s, out=out)
             return written(Y if c >= 0.0 else math.pi * fixed_direction(np, p), out)
         xp = namespace(p, q)
+        if xp is np and _many_in_few_dimensions(p, q):
+            Y, s, c = _rejection_of_columns(p, q)
+            if s.all():  # neither a coincident nor an antipodal pair
+                angle = np.arctan2(s, c)
+                angle /= s
+                return written(_rows(angle, Y, max(p.shape, q.shape, key=len)), out)
         Y, s2, c = _rejection(xp, p, q)
         X = expanded(angle_over_sine(xp, s2, c), 1) * Y
         antipodal = (s2 == 0) & (c < 0)
@@ -377,11 +386,65 @@ def _real(a: Array, name: str, error: type[ValueError]) -> Array:
 
 def _exp_of_stack(p: Array, X: Array, t: float) -> Array:
     """The exponential of many points in as few passes over them as it takes."""
+    if _many_in_few_dimensions(p, X):
+        return _exp_of_columns(p, X, t)
     cos, sinc = cos_sinc(np, frobenius(np, X, X, 1) * (t * t))
     q = (t * sinc)[..., None] * X
     q += cos[..., None] * p
     q *= (1.0 / np.sqrt(frobenius(np, q, q, 1)))[..., None]
     return q
+
+
+# Up to this length of a vector, a batch is quicker with its entries in rows of their own: NumPy's inner loop then runs
+# over the batch. Measured with 10 to 1000 points; even at 9, slower at 17.
+_FEW = 8
+
+
+def _many_in_few_dimensions(p: Array, q: Array) -> bool:
+    """Whether entries go into rows of their own: a short last axis, and one batch or one point and a batch."""
+    return (
+        p.shape[-1] <= _FEW
+        and (p.ndim > 1 or q.ndim > 1)
+        and (p.shape == q.shape or p.ndim == 1 or q.ndim == 1)
+        and p.dtype == q.dtype
+        and p.dtype.kind == "f"
+        and p.size + q.size > 0
+    )
+
+
+def _columns(a: Array) -> Array:
+    """The entries of all vectors in rows, a new array."""
+    return a.reshape(-1, a.shape[-1]).T.copy()
+
+
+def _rows(factor: Array, Y: Array, shape: tuple[int, ...]) -> Array:
+    """``factor * Y`` as vectors again, of this shape."""
+    X = np.empty((Y.shape[1], Y.shape[0]), dtype=Y.dtype)
+    np.multiply(factor, Y, out=X.T)
+    return X.reshape(shape)
+
+
+def _column_dot(A: Array, B: Array) -> Array:
+    return np.einsum("ij,ij->j", A, B)
+
+
+def _exp_of_columns(p: Array, X: Array, t: float) -> Array:
+    P, Y = _columns(p), _columns(X)
+    s = _column_dot(Y, Y)
+    cos, sinc = cos_sinc(np, s if t == 1.0 else s * (t * t))
+    Y *= sinc if t == 1.0 else t * sinc
+    P *= cos
+    Y += P
+    return _rows(1.0 / np.sqrt(_column_dot(Y, Y)), Y, p.shape)
+
+
+def _rejection_of_columns(p: Array, q: Array) -> tuple[Array, Array, Array]:
+    """As `_rejection`, with entries in rows and the root of the squared length."""
+    P, Y = _columns(p), _columns(q)
+    c = _column_dot(P, Y)
+    Y = Y - np.copysign(P.dtype.type(1), c) * P  # a new array where q is one point
+    Y -= _column_dot(P, Y) * P
+    return Y, np.sqrt(_column_dot(Y, Y)), c
 
 
 def _unit_of_three(s: float, X: Array, c: float, p: Array, out: Array | None) -> Array:
