@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..linalg import namespace
 from ..linalg.solvers import dense
+from ..manifolds import Euclidean
 from .base import Objective, check_choice
 from .corrections import CORRECTIONS, Groups, Robust, one_loss
 from .evaluation import Counts, Evaluation
@@ -384,6 +385,10 @@ class NonlinearLeastSquaresObjective(Objective):
         (Triggs et al. 1999), or with reweighted residuals only.
     autodiff : str
         Where a missing Jacobian comes from, see `CostObjective`.
+    jacobian_sparsity : array or SciPy sparse matrix of shape (m, dim), or "detect", optional
+        Where a missing Jacobian can have numbers: it is then a sparse matrix, and coordinates that share no residual
+        are differentiated together. ``"detect"`` finds out, at the first point, by making one variable after the other
+        NaN.
 
     Raises
     ------
@@ -404,6 +409,7 @@ class NonlinearLeastSquaresObjective(Objective):
     residual_size: int = 1
     correction: str = "triggs"
     autodiff: str = "auto"
+    jacobian_sparsity: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         check_choice("jacobian_type", self.jacobian_type, JACOBIAN_TYPES)
@@ -427,6 +433,12 @@ class NonlinearLeastSquaresObjective(Objective):
     def _check_combination(self, fused: bool, inplace: bool) -> None:
         if fused and self.jacobian is not None:
             raise ValueError("`residual` is Fused and brings its Jacobian: leave out `jacobian=`.")
+        pattern = self.jacobian_sparsity
+        if pattern is not None:
+            if self.jacobian is not None or fused:
+                raise ValueError("`jacobian_sparsity` is for a Jacobian that is not given; this one is.")
+            if isinstance(pattern, str) and pattern != "detect":
+                raise ValueError(f"`jacobian_sparsity` must be a matrix or 'detect'; got {pattern!r}.")
         if isinstance(self.residual, tuple):
             if fused or inplace:
                 raise ValueError("a sequence of residuals takes plain functions; Fused and InPlace need a single one.")
@@ -598,6 +610,8 @@ class _Binding:
         checked = self._checked_array()
 
         def convert(p: Any, G: Any) -> Any:
+            if hasattr(G, "tocsr"):
+                return self._sparse_given(p, G)
             G = checked(p, G)
             J = M.get_coordinates(p, M.riemannian_gradient(p, G) if euclidean else G)
             if self.inplace_jacobian:
@@ -635,6 +649,15 @@ class _Binding:
 
         return convert
 
+    def _sparse_given(self, p: Any, J: Any) -> Any:
+        """A sparse matrix of partial derivatives, where these are the coordinates."""
+        if isinstance(self.M, Euclidean) and self.M.field == "real":
+            return self._checked_operator(p, J)
+        raise ValueError(
+            f"a sparse Jacobian on {self.M!r} must be in coordinates: return derivatives along the basis vectors, with "
+            "jacobian_type='coordinates'."
+        )
+
     def _checked_operator(self, p: Any, J: Any) -> Any:
         shape = tuple(getattr(J, "shape", ()))
         m = "m" if self.m is None else self.m
@@ -657,6 +680,8 @@ class _Binding:
             return f(p)
 
         backend = choose_backend(self.objective.autodiff, tried, self.p)
+        if self.objective.jacobian_sparsity is not None:
+            return self._sparse(f, residual or f, backend)
         jacobian = backend.jacobian(f, self.M)
         costs = backend.cost_per_gradient(self.M)
         if costs == 0:
@@ -666,6 +691,28 @@ class _Binding:
         # differences call the residual at p too
         counted = (("jacobian", 1), ("residual", costs + 1)) if costs else (("jacobian", 1),)
         return jacobian, counted, False
+
+    def _sparse(
+        self, f: Any, residual: Any, backend: Any
+    ) -> tuple[Callable[[Any], tuple[Any, Any]], tuple[tuple[str, int], ...], bool]:
+        """The Jacobian of a known or detected pattern, compared with one difference."""
+        from ..autodiff import check_residual_jacobian
+        from ..autodiff.sparsity import SparseJacobian, detect_sparsity
+
+        pattern = self.objective.jacobian_sparsity
+        if isinstance(pattern, str):
+            pattern = detect_sparsity(residual, self.M, self.p)
+        jacobian = SparseJacobian(f, self.M, pattern, backend)
+        first = jacobian(self.p)
+        try:
+            self.counts["check"] += check_residual_jacobian(residual, first[1], self.M, self.p)
+        except ValueError as error:
+            raise type(error)(
+                f"with the pattern of `jacobian_sparsity` the derivative is wrong; does it miss an entry? {error}"
+            ) from None
+        calls = jacobian.calls
+        counted = (("jacobian", 1), ("residual", calls + 1)) if calls else (("jacobian", 1),)
+        return handing_out(jacobian, self.p, first), counted, False
 
 
 def _real(p: Any) -> Any:

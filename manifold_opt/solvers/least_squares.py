@@ -15,6 +15,7 @@ from ..core.front import Common
 from ..core.result import Result
 from ..objectives.base import Objective
 from ..objectives.blocks import is_blocks
+from ..objectives.least_squares import NonlinearLeastSquaresObjective
 from ..objectives.losses import as_loss
 from ..objectives.user_functions import Fused, InPlace
 from ..stopping import (
@@ -28,7 +29,6 @@ from .dogleg import dogleg
 from .gauss_newton import gauss_newton
 from .levenberg_marquardt import levenberg_marquardt
 from .trust_region_reflective import trust_region_reflective
-from .trust_region_steps import More
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -63,6 +63,7 @@ def least_squares(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     jacobian_type: str = "euclidean",
+    jac_sparsity: Any = None,
     residual_size: int = 1,
     num_residuals: int | None = None,
     autodiff: Any = "auto",
@@ -111,6 +112,8 @@ def least_squares(
         More arguments of the residual and of ``jac``.
     jacobian_type : {"euclidean", "coordinates", "gradients", "operator"}
         What ``jac`` returns; default the partial derivatives, as in SciPy.
+    jac_sparsity : array or sparse matrix of shape (m, dim), or "detect", optional
+        Pattern of a Jacobian that is not given; see `NonlinearLeastSquaresObjective`.
     residual_size, num_residuals, autodiff, linear_solver, retraction : optional
         See `levenberg_marquardt`.
     fixed, tied : optional
@@ -146,8 +149,19 @@ def least_squares(
     jac, autodiff = _derivatives(jac, diff_step, autodiff)
     keywords: dict[str, Any] = {**common, "linear_solver": linear_solver, "retraction": retraction}
     if isinstance(residual, Objective) or is_blocks(residual):
-        _nothing_more(jac=jac, f_scale=f_scale, num_residuals=num_residuals)
+        _nothing_more(jac=jac, f_scale=f_scale, num_residuals=num_residuals, jac_sparsity=jac_sparsity)
         keywords["loss"] = as_loss(loss, f_scale)
+    elif jac_sparsity is not None:
+        residual = NonlinearLeastSquaresObjective(
+            residual,
+            jac,
+            jacobian_sparsity=jac_sparsity,
+            loss=as_loss(loss, None if loss in (None, "linear") else f_scale),
+            residual_size=residual_size,
+            num_residuals=num_residuals,
+            autodiff=autodiff,
+        )
+        autodiff = "auto"
     else:
         keywords.update(
             jacobian=jac,
@@ -162,7 +176,7 @@ def least_squares(
         solver = trust_region_reflective
         keywords["x_scale"] = "jac" if x_scale is None else x_scale
     elif method == "lm":
-        keywords["damping"] = More() if damping is None else damping
+        keywords["damping"] = damping
     else:
         solver = dogleg if method == "dogbox" else gauss_newton
     if solver is not gauss_newton:
