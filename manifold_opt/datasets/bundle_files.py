@@ -15,7 +15,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import warnings
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -335,11 +337,21 @@ class _Text:
             if first.strip() != header.encode():
                 raise BadFile(f"{path}, line 1: expected {header!r}; found {first[:40].decode('ascii', 'replace')!r}.")
             self.skipped = 1
-        self.words = body.split()
-        self.at = 0
+        self.body, self.at = body, 0
+        self._values = _parsed(body)
+
+    @cached_property
+    def words(self) -> list[bytes]:
+        """All words; needed only where something is wrong."""
+        return self.body.split()
 
     def counts(self, n: int, what: str) -> list[int]:
         """The next n words, which must be counts."""
+        if self._values is not None:
+            found = self._values[self.at : self.at + n]
+            if len(found) == n and (found >= 0.0).all() and (found == found.astype(int)).all():
+                self.at += n
+                return list(map(int, found))
         try:
             values = [int(word) for word in self.words[self.at : self.at + n]]
         except ValueError:
@@ -351,6 +363,11 @@ class _Text:
 
     def numbers(self, n: int, what: str) -> Any:
         """The next n words as finite numbers."""
+        if self._values is not None:
+            found = self._values[self.at : self.at + n]
+            if len(found) == n and np.isfinite(found).all():
+                self.at += n
+                return found
         words = self.words[self.at : self.at + n]
         try:
             values = np.array(words, dtype=float) if words else np.empty(0)
@@ -382,7 +399,7 @@ class _Text:
 
     def end(self) -> None:
         """Nothing must follow."""
-        if self.at < len(self.words):
+        if self.at < len(self.words if self._values is None else self._values):
             raise self.bad("the end of the file")
 
     def bad(self, expected: str) -> BadFile:
@@ -439,6 +456,16 @@ class _Bytes:
         """Nothing must follow."""
         if self.at < len(self.data):
             raise BadFile(f"{self.path}, offset {self.at}: expected the end; {len(self.data) - self.at} bytes follow.")
+
+
+def _parsed(body: bytes) -> Any:
+    """All numbers at once, or None where there is something else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return np.fromstring(body, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
 
 
 def _is_number(word: bytes) -> bool:

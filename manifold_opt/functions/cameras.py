@@ -152,7 +152,7 @@ class CameraModel:
         by_camera : array of shape (N, 2, 6 + len(self.lens))
             By the coordinates (rotation, translation) of ``SpecialEuclidean(3)`` and by the numbers of the lens.
         by_point : array of shape (N, 2, 3)
-            Both with the instances next to each other in memory.
+            Both are parts of one array, camera before point, with the instances next to each other in memory.
         """
         r, x, c = entries(pose), entries(X), self._numbers(lens)
         u, v, w = (_row(r, i, x) for i in range(3))
@@ -169,14 +169,15 @@ class CameraModel:
             (aa * q, ab * q, aa * udq + ab * vdq),
             (ab * q, bb * q, ab * udq + bb * vdq),
         )
-        camera = np.empty((2, 6 + len(self.lens), *np.shape(u)), np.result_type(u))
-        for J, (g0, g1, g2) in zip(camera, rows, strict=True):
+        end = 6 + len(self.lens)
+        both = np.empty((2, end + 3, *np.shape(u)), np.result_type(u))
+        for J, (g0, g1, g2) in zip(both, rows, strict=True):
             gx, gy, gz = (g0 * r[k] + g1 * r[3 + k] + g2 * r[6 + k] for k in range(3))
             J[0], J[1], J[2] = x[1] * gz - x[2] * gy, x[2] * gx - x[0] * gz, x[0] * gy - x[1] * gx
-            J[3], J[4], J[5] = gx, gy, gz
+            J[3], J[4], J[5] = J[end], J[end + 1], J[end + 2] = gx, gy, gz
         for k, name in enumerate(self.lens):
-            camera[:, 6 + k] = _by_lens(name, a, b, s, f, da, db)
-        return camera.transpose(2, 0, 1), camera[:, 3:6].transpose(2, 0, 1)
+            both[:, 6 + k] = _by_lens(name, a, b, s, f, da, db)
+        return both[:, :end].transpose(2, 0, 1), both[:, end:].transpose(2, 0, 1)
 
     def _numbers(self, lens: Any) -> dict[str, Any]:
         """Values of all numbers of the lens that may differ from zero, f included."""

@@ -23,11 +23,14 @@ class BlockPart(NamedTuple):
     columns : array of int, shape (n,)
         First column of each block; -1 for a block of zeros that stands nowhere.
     blocks : array of shape (n, m, k)
+    places : array of int, shape (n, k), optional
+        What ``indices`` are, where they are known.
     """
 
     row: int
     columns: Any
     blocks: Any
+    places: Any = None
 
     @property
     def rows(self) -> slice:
@@ -38,6 +41,8 @@ class BlockPart(NamedTuple):
     @property
     def indices(self) -> Any:
         """Columns of each block, of shape (n, k); for one that stands nowhere any that exist."""
+        if self.places is not None:
+            return self.places
         return np.maximum(self.columns, 0)[:, None] + np.arange(self.blocks.shape[2])
 
 
@@ -58,15 +63,21 @@ class _Strip:
         n, m, _ = blocks.shape
         self.rows = slice(row, row + n * m)
         self.blocks = blocks
-        self.indices = indices[0] if len(indices) == 1 else np.concatenate(indices, axis=1)
+        whole = indices[0].base
+        known = len(indices) > 1 and whole is not None and whole.shape == (n, blocks.shape[2])
+        if known and all(index.base is whole for index in indices):
+            self.indices = whole
+        else:
+            self.indices = indices[0] if len(indices) == 1 else np.concatenate(indices, axis=1)
 
 
 def _neighbours(parts: list[BlockPart]) -> list[list[BlockPart]]:
     """Parts, in lists of those whose blocks are the columns of one array."""
     groups: list[list[BlockPart]] = []
     for part in parts:
-        if groups and groups[-1][0].row == part.row and common([*(p.blocks for p in groups[-1]), part.blocks]):
-            groups[-1].append(part)
+        last = groups[-1] if groups else []
+        if last and last[0].row == part.row and common([*(p.blocks for p in last), part.blocks]) is not None:
+            last.append(part)
         else:
             groups.append([part])
     return groups
@@ -146,10 +157,10 @@ class BlockMatrix:
     def toarray(self) -> Any:
         """The matrix written out."""
         A = np.zeros(self.shape, self.dtype)
-        for row, columns, blocks in self.parts:
-            n, m, _ = blocks.shape
-            rows = row + np.arange(n * m).reshape(n, m, 1)
-            A[rows, BlockPart(row, columns, blocks).indices[:, None, :]] += blocks
+        for part in self.parts:
+            n, m, _ = part.blocks.shape
+            rows = part.row + np.arange(n * m).reshape(n, m, 1)
+            A[rows, part.indices[:, None, :]] += part.blocks
         return A
 
     def scaled_rows(self, w: Any) -> BlockMatrix:
@@ -197,25 +208,33 @@ def stacked(blocks: list[Any]) -> Any:
     first = blocks[0]
     if len(blocks) == 1:
         return first
-    if common(blocks):
-        base, width = first.base, sum(B.shape[2] for B in blocks)
-        start = (first.ctypes.data - base.ctypes.data) // base.itemsize
-        return base if width == base.shape[2] else base[:, :, start : start + width]
-    return np.concatenate(blocks, axis=2)
+    base = common(blocks)
+    if base is None:
+        return np.concatenate(blocks, axis=2)
+    width = sum(B.shape[2] for B in blocks)
+    start = (first.ctypes.data - base.ctypes.data) // base.strides[2]
+    return base if width == base.shape[2] else base[:, :, start : start + width]
 
 
-def common(blocks: list[Any]) -> bool:
-    """Whether arrays are neighbouring columns of one array, in this order."""
+def common(blocks: list[Any]) -> Any:
+    """The array (n, m, K) of which arrays are neighbouring columns, in this order; None where there is none.
+
+    It may have its instances first or, as (m, K, n), last in memory.
+    """
     first = blocks[0]
     base = first.base
-    if not (isinstance(base, np.ndarray) and base.ndim == 3 and base.flags.c_contiguous and base.dtype == first.dtype):
-        return False
-    at = first.ctypes.data
+    if not isinstance(base, np.ndarray) or base.ndim != 3 or base.dtype != first.dtype:
+        return None
+    if base.strides != first.strides:
+        base = base.transpose(2, 0, 1)
+    step, at, width = base.strides[2], first.ctypes.data, 0
     for B in blocks:
-        if B.base is not base or B.ctypes.data != at or B.strides != base.strides or B.shape[:2] != base.shape[:2]:
-            return False
-        at += B.shape[2] * base.itemsize
-    return True
+        alike = B.base is first.base and B.strides == base.strides and B.shape[:2] == base.shape[:2]
+        if not alike or B.ctypes.data != at + width * step:
+            return None
+        width += B.shape[2]
+    start, rest = divmod(at - base.ctypes.data, step)
+    return base if rest == 0 and 0 <= start and start + width <= base.shape[2] else None
 
 
 def _rows(w: Any, part: BlockPart) -> Any:

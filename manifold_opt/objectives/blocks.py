@@ -202,7 +202,7 @@ class BlockObjective(Objective):
         def jacobian(p: Any) -> tuple[None, BlockMatrix]:
             row, parts = 0, []
             for b in bound:
-                parts += [BlockPart(row, c, blocks) for c, blocks in b.jacobian(p)]
+                parts += [BlockPart(row, c, blocks, at) for c, blocks, at in b.jacobian(p)]
                 row += b.n * b.m
             return None, BlockMatrix(shape, parts, variables)
 
@@ -253,6 +253,11 @@ class _BoundBlock:
             self.manifolds.append(base)
             self.columns.append(np.broadcast_to(first, (self.n,)))
         self.ends = np.cumsum([0, *(N.dim for N in self.manifolds)]).tolist()
+        # the column of each number, found once: parts of one array
+        places = np.concatenate(
+            [c[:, None] + np.arange(N.dim) for c, N in zip(self.columns, self.manifolds, strict=True)], axis=1
+        )
+        self.places = [places[:, a:b] for a, b in zip(self.ends[:-1], self.ends[1:], strict=True)]
         self.m = 0
         self.m = self._raw(self.gather(p)).shape[1]
         self._check_whitening()
@@ -313,8 +318,8 @@ class _BoundBlock:
             return r
         return W * r if W.ndim == 2 else np.einsum("nij,nj->ni", np.broadcast_to(W, (self.n, *W.shape[1:])), r)
 
-    def jacobian(self, p: Any) -> list[tuple[Any, Any]]:
-        """Columns and whitened blocks (N, m, k) of each variable."""
+    def jacobian(self, p: Any) -> list[tuple[Any, Any, Any]]:
+        """First columns, whitened blocks (N, m, k), and the column of each number (N, k), of each variable."""
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
         blocks = self._derivative(self.gather(p))
         if len(blocks) == 1:
@@ -326,7 +331,7 @@ class _BoundBlock:
             if W is not None:
                 B = W[..., None] * B if W.ndim == 2 else W @ B
             blocks = [B[:, :, a:b] for a, b in zip(self.ends[:-1], self.ends[1:], strict=True)]
-        return list(zip(self.columns, blocks, strict=True))
+        return list(zip(self.columns, blocks, self.places, strict=True))
 
     def _check_whitening(self) -> None:
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
@@ -356,7 +361,7 @@ class _BoundBlock:
                 raise ValueError(
                     f"the Jacobian of block {self.block.name!r} by {name!r} must have shape {shape}; it has {A.shape}."
                 )
-            A = np.broadcast_to(A, shape)
+            A = A if A.shape == shape else np.broadcast_to(A, shape)
             blocks.append(self._coordinates(N, x, N.riemannian_gradient, A) if euclidean else A)
         return blocks
 

@@ -202,6 +202,7 @@ class Reduction:
             return [
                 part._replace(
                     columns=np.maximum(columns[:, j], 0),
+                    places=None,
                     blocks=part.blocks[:, :, j : j + 1] * (columns[:, j] >= 0)[:, None, None],
                 )
                 for j in range(k)
@@ -212,7 +213,7 @@ class Reduction:
             if part.blocks.base is None or not part.blocks.flags.writeable:
                 part = part._replace(blocks=part.blocks.copy())
             part.blocks[fixed] = 0.0
-        return [part._replace(columns=columns)]
+        return [part._replace(columns=columns, places=None)]
 
     def __repr__(self) -> str:
         return f"Reduction({self.full!r} to {self.manifold!r})"
