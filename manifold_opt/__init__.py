@@ -55,6 +55,7 @@ _NAMES = {
         GeneralizedGrassmann GeneralizedStiefel
         SymplecticStiefel
         KendallShape PreShape Tucker
+        Flag
     """,
     "objectives": """
         Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss

@@ -8,6 +8,7 @@ from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTa
 from manifold_opt.manifolds.essential import Essential
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.fixed_rank import FixedRank
+from manifold_opt.manifolds.flag import Flag
 from manifold_opt.manifolds.generalized_grassmann import GeneralizedGrassmann
 from manifold_opt.manifolds.generalized_stiefel import GeneralizedStiefel
 from manifold_opt.manifolds.geomstats_import import import_geomstats
@@ -55,6 +56,7 @@ __all__ = [
     "Essential",
     "Euclidean",
     "FixedRank",
+    "Flag",
     "GeneralizedGrassmann",
     "GeneralizedStiefel",
     "GeomstatsManifold",

@@ -15,7 +15,7 @@ from manifold_opt.linalg.frames import antihermitian, frame_polar, hermitian
 from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, namespace
 from manifold_opt.manifolds import fallbacks, frames
 
-__all__ = ["frame_log", "implicit_log", "reduced_log"]
+__all__ = ["frame_log", "implicit_log", "plain_values", "reduced_log"]
 
 # Newton's method takes the derivatives along all directions of the reduced problem; from here on they cost too much,
 # and the residual itself is the step (shooting).
@@ -267,33 +267,34 @@ def _exp_slopes(pair: Any, directions: np.ndarray) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ generic road
 
 
-def implicit_log(M: Any, p: Array, q: Array) -> Array:
+def implicit_log(M: Any, p: Array, q: Array, inverse: Any = None, move: Any = None) -> Array:
     """The logarithm on arrays of other libraries, differentiable twice, from its values on NumPy arrays.
 
     Two chord steps of Newton's method at the solution change nothing but the derivatives: the first one makes the first
-    derivative right, the second one the second.
+    derivative right, the second one the second. With `inverse` and `move`, another retraction and its inverse.
     """
+    inverse, move = inverse or M.log, move or M.exp
     xp = namespace(p, q)
-    start, end = _plain(p), _plain(q)
-    c = M.get_coordinates(start, M.log(start, end))
+    start, end = plain_values(p), plain_values(q)
+    c = M.get_coordinates(start, inverse(start, end))
     steps = np.eye(M.dim).reshape((M.dim,) + (1,) * (c.ndim - 1) + (M.dim,))
 
-    def gap(p: Array, q: Array, c: Array) -> Array:
-        return M.get_coordinates(end, M.project_vector(end, M.exp(p, M.get_vector(p, c)) - q))
+    def gap(p: Array, q: Array, c: Array, at: Array) -> Array:
+        return M.get_coordinates(at, M.project_vector(at, move(p, M.get_vector(p, c)) - q))
 
     h = float(np.finfo(np.float64).eps) ** 0.2
     slope = sum(
-        weight / h * gap(start, end, c + node * h * steps)
+        weight / h * gap(start, end, c + node * h * steps, end)
         for node, weight in zip(fallbacks._NODES, fallbacks._WEIGHTS)
     )
-    inverse = xp.asarray(np.linalg.inv(np.moveaxis(slope, 0, -1)))
-    c = xp.asarray(c)
+    chord = xp.asarray(np.linalg.inv(np.moveaxis(slope, 0, -1)))
+    c, end = xp.asarray(c), xp.asarray(end)
     for _ in range(2):
-        c = c - (inverse @ gap(p, q, c)[..., None])[..., 0]
+        c = c - (chord @ gap(p, q, c, end)[..., None])[..., 0]
     return M.get_vector(p, c)
 
 
-def _plain(x: Array) -> np.ndarray:
+def plain_values(x: Array) -> np.ndarray:
     """The values as a NumPy array; tracers without values (compiled functions of JAX) raise an error of theirs."""
     while hasattr(x, "_value"):
         x = x._value

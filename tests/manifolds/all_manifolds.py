@@ -21,6 +21,7 @@ from manifold_opt.manifolds import (
     Essential,
     Euclidean,
     FixedRank,
+    Flag,
     GeneralizedGrassmann,
     GeneralizedStiefel,
     Grassmann,
@@ -255,4 +256,6 @@ MANIFOLDS = [
     GeneralizedGrassmann(4, 2, banded(4)),
     SymplecticStiefel(4, 2),
     SymplecticStiefel(4, 2, "euclidean"),
+    Flag(5, (1, 3)),
+    Flag(4, (1, 2), field="complex"),
 ]

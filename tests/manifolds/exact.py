@@ -42,7 +42,10 @@ def sphere_exp(p, X):
 
 def _nearest_rotation(A):
     """Newton's iteration for the polar factor."""
-    A = mp.matrix(lifted(A).tolist())
+    return _nearest_rotation_of(mp.matrix(lifted(A).tolist()))
+
+
+def _nearest_rotation_of(A):
     for _ in range(60):
         B = (A + (A**-1).T) / 2
         if mp.mnorm(B - A) < mp.mpf(10) ** -48:
