@@ -63,7 +63,8 @@ _pair_function: Callable[..., Array] = differentiable(
 def pair_function(A: Array, X: Array, *, name: str) -> Array:
     """``V (f(w_i + w_j) * (V^H X V)) V^H`` for Hermitian A = V diag(w) V^H and a function f named in ``SPECTRAL``.
 
-    ``"rsqrt"`` is the inverse square root of the Lyapunov operator ``X -> A X + X A``, ``"sqrt"`` its square root.
+    ``"inverse"`` solves the Lyapunov equation ``A Y + Y A = X``, ``"sqrt"`` and ``"rsqrt"`` are the square root of the
+    operator and the inverse of that.
     """
     if is_numpy(A, X):
         return _forward(A, X, name=name)

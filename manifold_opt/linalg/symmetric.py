@@ -156,6 +156,9 @@ SPECTRAL = {
         lambda xp, a, b, c: _log_second(xp, 1.0 + a, 1.0 + b, 1.0 + c),
     ),
     "sqrt": Spectral(lambda xp, x: xp.sqrt(x), _sqrt_first, _sqrt_second),
+    "inverse": Spectral(
+        lambda xp, x: 1.0 / x, lambda xp, a, b: -1.0 / (a * b), lambda xp, a, b, c: 1.0 / (a * b * c)
+    ),
     "rsqrt": Spectral(lambda xp, x: 1.0 / xp.sqrt(x), _rsqrt_first, _rsqrt_second),
 }
 

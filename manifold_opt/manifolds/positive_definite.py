@@ -18,7 +18,17 @@ from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.frames import skew_coordinates, skew_from_coordinates
 from manifold_opt.manifolds.parameters import positive_integers
 
-__all__ = ["PositiveDefinite", "check_definite", "check_hermitian", "diagonal", "gram", "solved", "whitened"]
+__all__ = [
+    "PositiveDefinite",
+    "check_definite",
+    "check_hermitian",
+    "diagonal",
+    "gram",
+    "hermitian_coordinates",
+    "hermitian_matrix",
+    "solved",
+    "whitened",
+]
 
 _DOUBLE, _COMPLEX = np.dtype(np.float64), np.dtype(np.complex128)
 
@@ -98,12 +108,10 @@ class PositiveDefinite(Manifold):
         return PositiveDefinite.dim.fget(self)  # type: ignore[attr-defined]
 
     def _coordinates(self, S: Array) -> Array:
-        """Orthonormal coordinates of symmetric matrices; complex ones as those of `Hermitian`."""
-        return skew_coordinates(1j * S, True) if self.field == "complex" else svec(S)
+        return hermitian_coordinates(S, self.field)
 
     def _matrix(self, c: Array) -> Array:
-        """The symmetric matrix with these coordinates."""
-        return -1j * skew_from_coordinates(c, self.n, True) if self.field == "complex" else smat(c)
+        return hermitian_matrix(c, self.n, self.field)
 
     def check_point(self, p: Array, atol: float | None = None) -> None:
         """Raise unless p is of the field, finite, symmetric (Hermitian) and positive definite."""
@@ -115,6 +123,16 @@ class PositiveDefinite(Manifold):
         """Raise unless X is of the field, finite and symmetric (Hermitian)."""
         X = cleared(X, "X", self.vector_shape, NotTangent)
         check_hermitian(self, X, "X", atol, NotTangent, "M.project_vector(p, X)")
+
+
+def hermitian_coordinates(S: Array, field: str) -> Array:
+    """Orthonormal coordinates: diagonal, sqrt(2) times lower triangle; of complex matrices those of `Hermitian`."""
+    return skew_coordinates(1j * S, True) if field == "complex" else svec(S)
+
+
+def hermitian_matrix(c: Array, n: int, field: str) -> Array:
+    """The symmetric or Hermitian matrix with these coordinates."""
+    return -1j * skew_from_coordinates(c, n, True) if field == "complex" else smat(c)
 
 
 def check_hermitian(M: Manifold, a: Array, name: str, atol: float | None, error: type[ValueError], cure: str) -> None:
