@@ -48,7 +48,7 @@ _NAMES = {
         GeomstatsManifold import_geomstats
         FixedRank
         Similarity
-        Correlation HermitianPositiveDefinite SpecialPositiveDefinite
+        Correlation Elliptope HermitianPositiveDefinite PSDFixedRank SpecialPositiveDefinite Spectrahedron
         MetricManifold Scaled TangentBundle Validated
         Essential
         FixedRank KendallShape PreShape

@@ -4,6 +4,7 @@ from manifold_opt.manifolds.affine_invariant import HermitianPositiveDefinite
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.correlation import Correlation
 from manifold_opt.manifolds.doubly_stochastic import DoublyStochastic
+from manifold_opt.manifolds.elliptope import Elliptope
 from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTangent
 from manifold_opt.manifolds.essential import Essential
 from manifold_opt.manifolds.euclidean import Euclidean
@@ -28,12 +29,14 @@ from manifold_opt.manifolds.pre_shape import PreShape
 from manifold_opt.manifolds.probability_simplex import Multinomial, ProbabilitySimplex
 from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.projective_space import ProjectiveSpace
+from manifold_opt.manifolds.psd_fixed_rank import PSDFixedRank
 from manifold_opt.manifolds.quaternion_poses import QuaternionPoses
 from manifold_opt.manifolds.rotations import Rotations
 from manifold_opt.manifolds.scaled import Scaled
 from manifold_opt.manifolds.similarity import Similarity
 from manifold_opt.manifolds.special_euclidean import SpecialEuclidean
 from manifold_opt.manifolds.special_positive_definite import SpecialPositiveDefinite
+from manifold_opt.manifolds.spectrahedron import Spectrahedron
 from manifold_opt.manifolds.sphere import Sphere
 from manifold_opt.manifolds.stiefel import Stiefel
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
@@ -53,6 +56,7 @@ __all__ = [
     "ComplexCircle",
     "Correlation",
     "DoublyStochastic",
+    "Elliptope",
     "Essential",
     "Euclidean",
     "FixedRank",
@@ -75,6 +79,7 @@ __all__ = [
     "NotTangent",
     "Oblique",
     "Orthogonal",
+    "PSDFixedRank",
     "PoincareBall",
     "Positive",
     "PowerManifold",
@@ -90,6 +95,7 @@ __all__ = [
     "SpecialEuclidean",
     "SpecialPositiveDefinite",
     "SpecialUnitary",
+    "Spectrahedron",
     "Sphere",
     "Stiefel",
     "Symmetric",

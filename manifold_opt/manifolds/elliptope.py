@@ -87,11 +87,16 @@ class Elliptope(SphericalFactors):
         """From 0, as products of spheres, up without bound towards lower rank."""
         return (0.0, math.inf) if self.dim > 1 and self.k > 1 else (0.0, 0.0)
 
+    def _retract_default(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        return self._retract_projection(p, X, t, out=out)
+
     def _dot(self, A: Array, B: Array) -> Array:
+        if type(A) is type(B) is np.ndarray and not self._complex:
+            return np.einsum("...j,...j->...", A, B)[..., None]
         return frobenius(namespace(A, B), A, B, 1)[..., None]
 
     def _inverse_retract_iterative(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
-        """``diag(a) q Q - p``, by turns: a makes its rows orthogonal to those of p, Q makes ``p^H diag(a) q Q`` Hermitian.
+        """``diag(a) q Q - p``, by turns: a makes its rows orthogonal to those of p, Q makes it horizontal.
 
         Raises
         ------

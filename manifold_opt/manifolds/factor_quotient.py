@@ -83,8 +83,8 @@ class FactorQuotient(Manifold):
         w, V = w[..., -self.k :], V[..., -self.k :]
         if not np.all(w > 0.0):
             raise ValueError(
-                f"from_matrix of {self!r} needs {self.k} positive eigenvalues, but the smallest of the largest {self.k} "
-                f"is {np.min(w):.3g}; take a smaller k"
+                f"from_matrix of {self!r} needs {self.k} positive eigenvalues, but the smallest of the largest "
+                f"{self.k} is {np.min(w):.3g}; take a smaller k"
             )
         return self.project_point(V * np.sqrt(w)[..., None, :])
 
@@ -98,12 +98,26 @@ class FactorQuotient(Manifold):
         value = frobenius(xp, X, Y, 2)
         return scalar(value) if p.ndim == 2 or value.ndim else xp.broadcast_to(value, p.shape[:-2])
 
+    def retract(self, p: Array, X: Array, t: Any = 1.0, *, method: Any = None, out: Array | None = None) -> Array:
+        """The default retraction, unless another is named; see `Manifold.retract`."""
+        if method is None:
+            return self._retract_default(p, X, t, out=out)
+        return self.get_retraction(method)(p, X, t, out=out)
+
+    @abstractmethod
+    def _retract_default(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """The default retraction."""
+
     # ---------------- horizontal vectors and nearest factors
 
     def _turning(self, p: Array, Z: Array) -> Array | None:
         """The Omega of the vertical part ``p Omega`` of Z, or None where it is zero."""
         if self.k == 1 and not self._complex:
             return None
+        if self.k == 2 and not self._complex and type(p) is type(Z) is np.ndarray and p.ndim == 2 == Z.ndim:
+            C = p.T.dot(Z)
+            turn = (C.item(1) - C.item(2)) / float(np.vdot(p, p))
+            return np.array([[0.0, turn], [-turn, 0.0]], dtype=C.dtype)
         C = adjoint(p) @ Z
         C = C - adjoint(C)
         A = adjoint(p) @ p
@@ -124,30 +138,31 @@ class FactorQuotient(Manifold):
     def _nearest_difference(self, p: Array, q: Array) -> Array:
         """``q Q - p`` for the unitary Q that brings q nearest to p, accurate relative to itself for close p and q.
 
-        With ``D = q - p``, ``F = p^H D`` and the polar decomposition ``A + F = P W``, Q is W^H; the increments ``P - A``
-        and ``W - I = P^-1 (F - (P - A))`` do not cancel.
+        With ``D = q - p``, ``F = p^H D`` and the polar decomposition ``A + F = P W``, Q is W^H; the increments ``P -
+        A`` and ``W - I = P^-1 (F - (P - A))`` do not cancel.
         """
-        D = q - p
-        F, A = adjoint(p) @ D, adjoint(p) @ p
         if not is_numpy(p, q):
+            D = q - p
+            F, A = adjoint(p) @ D, adjoint(p) @ p
             rise = sqrt_increment(A, A @ adjoint(F) + F @ A + F @ adjoint(F))
             return D + q @ adjoint(solve_batch(A + rise, F - rise))
         U, r, Vh = svd(adjoint(p) @ q)
-        far = q @ adjoint(U @ Vh) - p
-        near = np.einsum("...ij,...ij->...", D.conj(), D).real < 0.01 * np.einsum("...ij,...ij->...", p.conj(), p).real
-        near &= r[..., -1] > 0.0
+        D = q - p
+        if D.ndim == 2 == p.ndim:
+            if np.vdot(D, D).real < 0.01 * np.vdot(p, p).real and r[-1] > 0.0:
+                return _close_difference(p, q, D)
+            return q @ adjoint(U @ Vh) - p
+        near = (frobenius(np, D, D, 2) < 0.01 * frobenius(np, p, p, 2)) & (r[..., -1] > 0.0)
         if not near.any():
-            return far
-        w, V = eigh(A)
-        rise = A @ adjoint(F) + F @ A + F @ adjoint(F)
-        slopes = 1.0 / (w[..., :, None] + r[..., None, :])
-        rise = hermitian(V @ (slopes * (adjoint(V) @ rise @ U)) @ adjoint(U))
-        inverse = U / np.where(r > 0.0, r, 1.0)[..., None, :] @ adjoint(U)
-        close = D + q @ (adjoint(F - rise) @ inverse)
-        return close if near.all() else np.where(near[..., None, None], close, far)
+            return q @ adjoint(U @ Vh) - p
+        close = _close_difference(p, q, D)
+        return close if near.all() else np.where(near[..., None, None], close, q @ adjoint(U @ Vh) - p)
 
     def _turn(self, p: Array, q: Array) -> Array:
         """The unitary Q that brings q nearest to p."""
+        if is_numpy(p, q):
+            U, _, Vh = svd(adjoint(q) @ p)
+            return U @ Vh
         return frame_polar(adjoint(q) @ p)
 
     def _transport_projection(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
@@ -175,6 +190,11 @@ class FactorQuotient(Manifold):
         U = adjoint(solved(L, adjoint(p)))
         B = frames.unpack(c[..., size:], (self.n - self.k, self.k), self._complex)
         return U @ solved(L, S) + frames.complement_vector(U, B)
+
+    def _own_coordinates(self, p: Array) -> Array:
+        """The first of the `_horizontal_coordinates` of p itself, whose others are zero: those of the root of A."""
+        half = self._half_inverse(p)[1]
+        return hermitian_coordinates(pair_function(half, adjoint(p) @ p, name="sqrt"), self.field)
 
     def _half_inverse(self, p: Array) -> tuple[Array, Array]:
         """The Cholesky factor L of A, and half of the inverse of A."""
@@ -221,6 +241,24 @@ class FactorQuotient(Manifold):
     _rule: ClassVar[str] = "p^H X Hermitian"
 
 
+def _close_difference(p: np.ndarray, q: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """The formula of `_nearest_difference` in the basis of the right singular vectors of p, where A is diagonal.
+
+    There the rows of F are as small as the singular values, and the columns of q too, which keeps the digits of the
+    small ones.
+    """
+    W, s, Vh = svd(p)
+    V = adjoint(Vh)
+    q, D = q @ V, D @ V
+    F = s[..., :, None] * (adjoint(W) @ D)
+    U, r, _ = svd(s[..., :, None] * (adjoint(W) @ q))
+    a = (s * s)[..., :, None]
+    rise = a * adjoint(F) + F * np.swapaxes(a, -1, -2) + F @ adjoint(F)
+    rise = hermitian(((rise @ U) / (a + r[..., None, :])) @ adjoint(U))
+    turned = adjoint(F - rise) @ (U / np.where(r > 0.0, r, 1.0)[..., None, :]) @ adjoint(U)
+    return (D + q @ turned) @ Vh
+
+
 class SphericalFactors(FactorQuotient):
     """Factors on a sphere, or on one sphere for each row: a subclass says along which axes the products are.
 
@@ -240,9 +278,11 @@ class SphericalFactors(FactorQuotient):
 
     def _retract_projection(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``p + t X`` divided by its norm on each sphere; second order."""
-        return written(self._unit(p + expanded(t, 2) * X), out)
+        return written(self._unit(p + (X if type(t) is float and t == 1.0 else expanded(t, 2) * X)), out)
 
     def _unit(self, z: Array) -> Array:
+        if type(z) is np.ndarray:
+            return z / np.sqrt(self._dot(z, z))
         return z / namespace(z).sqrt(self._dot(z, z))
 
     def project_point(self, z: Array) -> Array:

@@ -47,8 +47,8 @@ class PSDFixedRank(FactorQuotient):
     geodesics are straight lines of factors, and the distance is the least ``|q Q - p|``. Every operation is O(n k^2);
     the (n, n) matrix is never formed.
 
-    A cost must depend on ``p p^H`` only. With the Euclidean gradient G of it at ``p p^H`` its Euclidean gradient at p is
-    ``2 G p``. `log`, `distance` and the transport take any factor of q.
+    A cost must depend on ``p p^H`` only. With the Euclidean gradient G of it at ``p p^H`` its Euclidean gradient at p
+    is ``2 G p``. `log`, `distance` and the transport take any factor of q.
 
     References
     ----------
@@ -100,7 +100,7 @@ class PSDFixedRank(FactorQuotient):
         return (0.0, 0.0) if self.k == 1 and (not self._complex or self.n == 1) else (0.0, math.inf)
 
     def max_step(self, p: Array, X: Array) -> Any:
-        """0.99 times the t at which ``p + t X`` has lower rank and geodesics cease to be shortest; infinite if never."""
+        """0.99 times the t at which ``p + t X`` has lower rank and ceases to be shortest; infinite if never."""
         low = lowest_ratio(p, X)
         if low.ndim == 0:
             return -0.99 / float(low) if low < 0.0 else math.inf
@@ -126,6 +126,9 @@ class PSDFixedRank(FactorQuotient):
         Where ``p^H q`` is singular, and Q not unique, a fixed one.
         """
         return written(self._nearest_difference(p, q), out)
+
+    def _retract_default(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        return self.exp(p, X, t, out=out)
 
     # ---------------- coordinates
 

@@ -143,6 +143,9 @@ class Spectrahedron(SphericalFactors):
         Y, _, c = self._seen(p, q)
         return written(Y / c, out)
 
+    def _retract_default(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        return self.exp(p, X, t, out=out)
+
     # ---------------- coordinates
 
     # Those of factors of any norm, in which p itself has a positive first coordinate; a reflection takes it to the
@@ -152,18 +155,22 @@ class Spectrahedron(SphericalFactors):
         """Orthonormal coordinates of the part along p, then of the part normal to its columns: O(n k^2)."""
         if basis is not None:
             return super().get_coordinates(p, X, basis, out=out)
-        y, c = self._horizontal_coordinates(p, p), self._horizontal_coordinates(p, X)
-        return written(c[..., 1:] - (c[..., :1] / (1.0 + y[..., :1])) * y[..., 1:], out)
+        y, c = self._own_coordinates(p), self._horizontal_coordinates(p, X)
+        m = y.shape[-1]
+        head = c[..., 1:m] - (c[..., :1] / (1.0 + y[..., :1])) * y[..., 1:]
+        return written(namespace(c).concatenate([head, c[..., m:]], axis=-1), out)
 
     def get_vector(self, p: Array, c: Array, basis: Any = None, *, out: Array | None = None) -> Array:
         """The horizontal vector with these coordinates: O(n k^2)."""
         if basis is not None:
             return super().get_vector(p, c, basis, out=out)
         xp = namespace(p, c)
-        y = self._horizontal_coordinates(p, p)
-        along = xp.sum(y[..., 1:] * c, axis=-1)[..., None]
-        tail = c - (along / (1.0 + y[..., :1])) * y[..., 1:]
-        return written(self._horizontal_vector(p, xp.concatenate([-along, tail], axis=-1)), out)
+        y = self._own_coordinates(p)
+        m = y.shape[-1] - 1
+        along = xp.sum(y[..., 1:] * c[..., :m], axis=-1)[..., None]
+        head = c[..., :m] - (along / (1.0 + y[..., :1])) * y[..., 1:]
+        tail = c[..., m:] + 0.0 * along  # one point may meet many vectors
+        return written(self._horizontal_vector(p, xp.concatenate([-along, head, tail], axis=-1)), out)
 
     # ---------------- random and checks
 

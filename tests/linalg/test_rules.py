@@ -7,6 +7,7 @@ import pytest
 
 from manifold_opt import linalg
 from manifold_opt.linalg import rotation_log, skew, skew_exp, sym
+from manifold_opt.linalg.increments import cholesky_increment, log_difference, sqrt_increment
 
 A = np.random.default_rng(0).standard_normal((3, 3))
 CASES = {
@@ -21,6 +22,9 @@ CASES = {
     "polar": (linalg.polar, A),
     "lyapunov": (lambda S: linalg.lyapunov(S, S @ A), A @ A.T + np.eye(3)),
     "cosc": (linalg.cosc, A),
+    "log_difference": (lambda S: log_difference(S, S @ S), A @ A.T + np.eye(3)),
+    "cholesky_increment": (cholesky_increment, A @ A.T),
+    "sqrt_increment": (lambda S: sqrt_increment(S, S @ S + S), A @ A.T + np.eye(3)),
     "svec": (linalg.svec, A),
 }
 

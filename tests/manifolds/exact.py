@@ -229,3 +229,37 @@ def correlation_exp(p, X):
         slope = (_unit_lower(P + h * _symmetric(X)) - _unit_lower(P - h * _symmetric(X))) / (2 * h)
     K = G + slope
     return _array(_with_unit_diagonal(K * K.T))
+
+
+# ---------------- factors of positive semidefinite matrices
+
+
+def _polar(A):
+    """The orthogonal factor of a square matrix, by Newton's iteration."""
+    for _ in range(200):
+        B = (A + (A**-1).T) / 2
+        if mp.mnorm(B - A) < mp.mpf(10) ** -45:
+            return B
+        A = B
+    raise ArithmeticError("no polar factor")
+
+
+def _matrix(a):
+    return mp.matrix(lifted(a).tolist())
+
+
+def psd_fixed_rank_log(p, q):
+    Y, Z = _matrix(p), _matrix(q)
+    X = Z * _polar(Z.T * Y) - Y
+    return _array(X), mp.sqrt(_sum_of_squares(X))
+
+
+def spectrahedron_log(p, q):
+    Y, Z = _matrix(p), _matrix(q)
+    Y, Z = Y / mp.sqrt(_sum_of_squares(Y)), Z / mp.sqrt(_sum_of_squares(Z))
+    Z = Z * _polar(Z.T * Y)
+    c = sum(Y[i, j] * Z[i, j] for i in range(Y.rows) for j in range(Y.cols))
+    T = Z - c * Y
+    s = mp.sqrt(_sum_of_squares(T))
+    angle = mp.atan2(s, c)
+    return _array(T * (angle / s)), angle

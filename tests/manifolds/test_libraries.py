@@ -18,9 +18,11 @@ from manifold_opt.manifolds import (
     ProbabilitySimplex,
     ProductManifold,
     ProjectiveSpace,
+    PSDFixedRank,
     Rotations,
     SkewSymmetric,
     SpecialEuclidean,
+    Spectrahedron,
     Sphere,
     Symmetric,
     SymmetricPositiveDefinite,
@@ -50,10 +52,15 @@ MANIFOLDS = [
     Hyperbolic(3),
     PoincareBall(2),
     HalfSpace(3),
+    SymmetricPositiveDefinite(2, metric="bures-wasserstein"),
+]
+# JAX compiles each of these for many seconds, and their primitives are those of the ones above and of test_rules.py
+WITHOUT_JAX = [
     SymmetricPositiveDefinite(2, metric="log-euclidean"),
     SymmetricPositiveDefinite(2, metric="log-cholesky"),
-    SymmetricPositiveDefinite(2, metric="bures-wasserstein"),
     Correlation(3),
+    PSDFixedRank(4, 2),
+    Spectrahedron(4, 3),
 ]
 
 
@@ -92,9 +99,11 @@ def library(request):
     return request.param()
 
 
-@pytest.fixture(params=MANIFOLDS, ids=repr)
-def setting(request):
+@pytest.fixture(params=[*MANIFOLDS, *WITHOUT_JAX], ids=repr)
+def setting(request, library):
     M = request.param
+    if M in WITHOUT_JAX and isinstance(library, Jax):
+        pytest.skip("compiling takes too long")
     rng = np.random.default_rng(3)
     p = M.random_point(rng, (4,))
     X = 0.3 * M.random_vector(p, rng)
