@@ -26,6 +26,7 @@ examples:
   %(prog)s mean directions.csv --manifold sphere
   %(prog)s mean covariances.npy --manifold spd --json
   %(prog)s fit-rotation before.csv after.csv --rigid
+  %(prog)s pose-graph sphere.g2o --certify --plot before-after.png
 
 exit codes: 0 all well; 1 not converged, or a check failed; 2 bad arguments or files.
 """
@@ -108,10 +109,15 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("--rigid", action="store_true", help="look for a translation too")
     fit.set_defaults(run=run_fit_rotation)
 
+    from .pose_graphs import command as pose_graph
+
+    graph = pose_graph.add_parser(commands)
+    graph.set_defaults(run=run_pose_graph)
+
     for command in (mean, fit):
         command.add_argument("--weights", metavar="FILE", type=Path, help="one number per point; default: equal")
         command.add_argument("--output", metavar="FILE.npy", type=Path, help="write the answer here")
-    for command in (demo, mean, fit):
+    for command in (demo, mean, fit, graph):
         command.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return parser
 
@@ -197,6 +203,22 @@ def run_fit_rotation(options: argparse.Namespace) -> int:
     heading = {"manifold": repr(M), "points": len(a), "largest_distance": float(distances.max())}
     answers = {"rotation": R, "translation": t} if options.rigid else {"rotation": R}
     return _finish(options, heading, result, answers)
+
+
+def run_pose_graph(options: argparse.Namespace) -> int:
+    """Poses of a g2o file."""
+    from .pose_graphs import command
+
+    try:
+        result, files = command.run(options)
+    except command.CommandError as error:
+        raise UsageError(str(error)) from None
+    if options.json:
+        _print_json(command.as_json(result, files))
+    else:
+        _write_lines(*(f"{name:>12}  {text}" for name, text in result.lines()))
+        _write_lines(*(f"wrote {file}" for file in files))
+    return 0 if command.succeeded(result) else 1
 
 
 def _finish(options: argparse.Namespace, heading: dict[str, Any], result: Any, answers: dict[str, Any]) -> int:
