@@ -240,9 +240,11 @@ def _factor_pattern(high: Any, low: Any, n: int, order: Any) -> tuple[Any, Any]:
         place[np.asarray(order(pattern.indptr, pattern.indices))] = np.arange(n)
         pattern = csc_matrix((np.ones(len(i)), (place[i], place[j])), shape=(n, n))
         pattern.sum_duplicates()
-    # any matrix of this pattern whose diagonal dominates: nothing cancels, and no row is exchanged
+    # any matrix of this pattern whose diagonal dominates: nothing cancels, and no row is exchanged. It dominates by
+    # little, for else what fills in along a long chain decays until it is zero and drops out of the pattern
     pattern.data[:] = -1.0
-    pattern = pattern + csc_matrix((np.diff(pattern.indptr) + 1.0, (np.arange(n), np.arange(n))), shape=(n, n))
+    diagonal = np.maximum(np.diff(pattern.indptr) * (1.0 + 1e-10), 1.0)
+    pattern = pattern + csc_matrix((diagonal, (np.arange(n), np.arange(n))), shape=(n, n))
     method = "MMD_AT_PLUS_A" if order is None else "NATURAL"
     found = splu(pattern.tocsc(), permc_spec=method, diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     L = found.L

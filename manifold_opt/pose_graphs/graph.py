@@ -14,6 +14,9 @@ import numpy as np
 
 from ..manifolds import PowerManifold, ProductManifold, SpecialEuclidean
 
+# eigenvalues below this part of the largest are rounding
+_ROUNDED = 1e-12
+
 
 class InformationError(ValueError):
     """Information matrices that are not positive definite; the message says how many, which, and the way out."""
@@ -177,10 +180,10 @@ class PoseGraph:
     def indefinite(self) -> Any:
         """Numbers of the edges whose information matrix is not positive definite.
 
-        A matrix counts as such when an eigenvalue is not above 1e-12 of the largest.
+        A matrix counts as such when an eigenvalue is at most 1e-12 of the largest.
         """
         w = np.linalg.eigvalsh(self.information)
-        return np.flatnonzero(~(w[:, 0] > 1e-12 * np.abs(w).max(axis=1)))
+        return np.flatnonzero(~(w[:, 0] > _ROUNDED * np.abs(w).max(axis=1)))
 
     def repaired(self, floor: float = 0.0) -> PoseGraph:
         """The graph with negative eigenvalues of information matrices raised to ``floor`` times the largest.
@@ -217,7 +220,7 @@ class PoseGraph:
             pass
         bad = self.indefinite()
         w, U = np.linalg.eigh(self.information[bad])
-        if (w < -1e-9 * np.abs(w).max(axis=1, keepdims=True)).any():
+        if (w < -_ROUNDED * np.abs(w).max(axis=1, keepdims=True)).any():
             raise self._information_error(bad)
         # singular ones: W from the QR factorization of the symmetric root
         W = np.zeros_like(self.information)
@@ -236,7 +239,7 @@ class PoseGraph:
         Raises
         ------
         InformationError
-            When such a block is not positive definite.
+            When such a block has a negative eigenvalue; one that is singular has weight zero.
 
         References
         ----------
@@ -248,10 +251,13 @@ class PoseGraph:
         rotations, translations = self.information[:, d:, d:], self.information[:, :d, :d]
         for block, factor in ((rotations, 0.5 if d == 3 else 1.0), (translations, 1.0)):
             w = np.linalg.eigvalsh(block)
-            bad = np.flatnonzero(~(w[:, 0] > 0.0))
+            largest = np.abs(w).max(axis=1)
+            bad = np.flatnonzero(w[:, 0] < -_ROUNDED * largest)
             if len(bad):
                 raise self._information_error(bad, "block of the ")
-            weights.append(factor * block.shape[1] / (1.0 / w).sum(axis=1))
+            singular = w[:, 0] <= _ROUNDED * largest
+            safe = np.where(singular[:, None], 1.0, w)
+            weights.append(np.where(singular, 0.0, factor * block.shape[1] / (1.0 / safe).sum(axis=1)))
         return weights[0], weights[1]
 
     def _information_error(self, bad: Any, what: str = "") -> InformationError:

@@ -67,6 +67,8 @@ def test_indefinite_information_is_an_error_or_repaired():
     np.testing.assert_array_equal(fixed.information[0], np.eye(3))
     W = fixed.sqrt_information()
     np.testing.assert_allclose(W.swapaxes(1, 2) @ W, fixed.information, atol=1e-14)
+    kappa, tau = fixed.isotropic_weights()
+    np.testing.assert_allclose([kappa, tau], [[1.0, 2.0], [1.0, 0.0]])
     assert fixed.repaired(1e-3).sqrt_information().shape == (2, 3, 3)
     fine = graph()
     assert fine.repaired() is fine
