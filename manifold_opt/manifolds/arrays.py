@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from manifold_opt.linalg.namespace import Array, namespace
 
 __all__ = [
+    "batch_innermost",
     "cleared",
     "default_atol",
     "expanded",
@@ -18,6 +21,30 @@ __all__ = [
     "scalar",
     "written",
 ]
+
+
+# Up to this length of a vector; measured with 10 to 1000 points of the sphere.
+_SHORT = 8
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def batch_innermost(method: _Method) -> _Method:
+    """Let ``method(M, p, X, ...)`` of batches ``(N, n)`` of short vectors see them with the batch innermost in memory.
+
+    NumPy's inner loops, and those of broadcasting with an axis of length 1, then run over the batch and not over the
+    few entries, which takes a half to a third of the time.
+    """
+
+    @functools.wraps(method)
+    def relaid(self: Any, *arrays: Any, **keywords: Any) -> Any:
+        if len(arrays) > 1 and type(arrays[1]) is np.ndarray and arrays[1].ndim == 2 and arrays[1].shape[1] <= _SHORT:
+            arrays = tuple(np.asfortranarray(a) if type(a) is np.ndarray and a.ndim == 2 else a for a in arrays)
+            value = method(self, *arrays, **keywords)
+            # with an autograd box among the others, the value is one
+            return np.ascontiguousarray(value) if type(value) is np.ndarray and "out" not in keywords else value
+        return method(self, *arrays, **keywords)
+
+    return relaid  # type: ignore[return-value]  # the same signature
 
 
 def written(value: Array, out: Array | None) -> Array:

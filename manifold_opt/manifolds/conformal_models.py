@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from manifold_opt.linalg.namespace import Array, namespace
+from manifold_opt.linalg.namespace import Array, is_numpy, namespace
 from manifold_opt.linalg.scalars import horner
-from manifold_opt.manifolds.arrays import cleared, expanded, scalar, written
+from manifold_opt.manifolds.arrays import batch_innermost, cleared, expanded, scalar, written
 from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
@@ -81,33 +81,48 @@ class ConformalModel(Manifold):
         """Constant curvature -1; there are no planes on the line."""
         return (-1.0, -1.0) if self.n > 1 else (0.0, 0.0)
 
+    @batch_innermost
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """``X . Y`` over the square of the length of units at p."""
         unit = self._unit(p)
         return scalar(dot(X / unit, Y / unit)[..., 0])
 
     @log_derivative
+    @batch_innermost
     def distance(self, p: Array, q: Array) -> Any:
-        """The length of the logarithm."""
+        """The length of the logarithm; ``2 arsinh(x/2)`` for the distance x measured by the units of both points."""
+        if is_numpy(p, q):
+            return self._distance(p, q)
         c = self._log_coordinates(p, q)
         xp = namespace(c)
         s = dot(c, c)[..., 0]
         zero = s == 0
         return scalar(xp.where(zero, 0.0 * s, xp.sqrt(xp.where(zero, s + 1.0, s))))
 
+    def _distance(self, p: np.ndarray, q: np.ndarray) -> Any:
+        """The distance of NumPy points."""
+        if p.ndim == 1 == q.ndim:
+            e = (q - p) / math.sqrt(self._unit(p).item(0)) / math.sqrt(self._unit(q).item(0))
+            return 2.0 * math.asinh(0.5 * math.sqrt(e.dot(e)))
+        e = (q - p) / np.sqrt(self._unit(p)) / np.sqrt(self._unit(q))
+        return 2.0 * np.arcsinh(0.5 * np.sqrt(dot(e, e)[..., 0]))
+
     def coincidence_tolerance(self, p: Array, q: Array) -> Any:
         """8 eps over the length of units, or over 1 where that is larger."""
         unit = scalar(self._unit(p)[..., 0])
         return super().coincidence_tolerance(p, q) * (1.0 + 1.0 / unit)
 
+    @batch_innermost
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """The point at distance ``t |X|`` in the direction of X."""
         return written(self._exp_coordinates(p, expanded(t, 1) * X / self._unit(p)), out)
 
+    @batch_innermost
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """The vector at p that leads to q."""
         return written(self._log_coordinates(p, q) * self._unit(p), out)
 
+    @batch_innermost
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """Along the geodesic from p to q."""
         return written(self._carried(p, X / self._unit(p), q) * self._unit(q), out)
@@ -126,6 +141,8 @@ class ConformalModel(Manifold):
 
     def project_vector(self, p: Array, Z: Array) -> Array:
         """Z itself: every vector is tangent."""
+        if is_numpy(p, Z) and p.ndim <= Z.ndim:
+            return Z
         return Z + 0.0 * p
 
     def riemannian_gradient(self, p: Array, G: Array) -> Array:
@@ -170,6 +187,11 @@ def arsinh_quotient(s: Array) -> Array:
         x = math.sqrt(s.item())
         return np.full_like(s, math.asinh(x) / x if x > 0.0 else 1.0 + x)
     xp = namespace(s)
+    if xp is np:  # no cancellation, so the quotient will do down to zero
+        x = np.sqrt(s)
+        if not x.all():
+            x = np.where(x == 0, x.dtype.type(1e-30), x)
+        return np.arcsinh(x) / x
     near = s < 0.02
     x = xp.sqrt(xp.where(near, xp.ones_like(s), s))
     return xp.where(near, horner(_ASINHC, xp.where(near, s, xp.zeros_like(s))), xp.arcsinh(x) / x)

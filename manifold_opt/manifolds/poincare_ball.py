@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from manifold_opt.linalg.namespace import Array, namespace
+from manifold_opt.linalg.namespace import Array, is_numpy, namespace
 from manifold_opt.linalg.scalars import safe_sqrt
 from manifold_opt.manifolds import hyperbolic_models as models
 from manifold_opt.manifolds.arrays import expanded, written
@@ -71,6 +72,8 @@ class PoincareBall(ConformalModel):
 
     def _exp_coordinates(self, p: Array, c: Array) -> Array:
         """The Möbius sum ``p + g_p (y + |y|^2 p) / (1 + 2 p.y + |p|^2 |y|^2)`` for ``y = tanh(|c|/2) c/|c|``."""
+        if is_numpy(p, c) and p.ndim == 1 == c.ndim:
+            return self._exp_of_one(p, c)
         xp = namespace(p, c)
         s = dot(c, c)
         r = safe_sqrt(s)
@@ -81,6 +84,15 @@ class PoincareBall(ConformalModel):
         square = dot(y, y)
         below = 1.0 + 2.0 * dot(p, y) + dot(p, p) * square
         return self.project_point(p + models.conformal_gap(p) * (y + square * p) / below)
+
+    def _exp_of_one(self, p: np.ndarray, c: np.ndarray) -> np.ndarray:
+        """The same for one point, whose products are Python floats."""
+        r = math.sqrt(c.dot(c))
+        f = math.tanh(0.5 * r) / r if r > 0.0 else 0.5  # of y = f c; NaN stays
+        square, gap = (f * r) ** 2, models.conformal_gap(p).item(0)
+        scale = gap / (1.0 + 2.0 * f * float(p.dot(c)) + float(p.dot(p)) * square)
+        q = p + (scale * square) * p + (scale * f) * c
+        return q if q.dot(q) < 0.999 else self.project_point(q)
 
     def _carried(self, p: Array, c: Array, q: Array) -> Array:
         """The gyration ``gyr[q, -p] c``, a rotation; Ungar, chapter 3."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from manifold_opt.linalg.namespace import Array, namespace
 from manifold_opt.linalg.scalars import atanhc
-from manifold_opt.manifolds.arrays import cleared, default_atol, expanded, frobenius, scalar, written
+from manifold_opt.manifolds.arrays import batch_innermost, cleared, default_atol, expanded, frobenius, scalar, written
 from manifold_opt.manifolds.base import Manifold, real_dtype
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
@@ -114,18 +114,21 @@ class ProbabilitySimplex(Manifold):
         return scalar(frobenius(namespace(p, X, Y), X / p, Y, 1))
 
     @log_derivative
+    @batch_innermost
     def distance(self, p: Array, q: Array) -> Any:
         """Twice the angle between the roots."""
         xp = namespace(p, q)
         _, s2, c, _ = _roots(xp, p, q)
         return scalar(2.0 * safe_atan2(xp, s2, c))
 
+    @batch_innermost
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``(cos|v| sqrt(p) + sinc|v| v)^2`` with ``v = t X / (2 sqrt(p))``."""
         s = namespace(p).sqrt(p)
         r = self.sphere.exp(s, 0.5 * X / s, t)
         return written(_above_zero(r * r), out)
 
+    @batch_innermost
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """``2 sqrt(p)`` times the logarithm of the roots, whose difference is ``(q - p) / (sqrt(q) + sqrt(p))``."""
         xp = namespace(p, q)
