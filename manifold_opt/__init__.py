@@ -46,12 +46,11 @@ _NAMES = {
         SymmetricPositiveDefinite TangentSpace Torus Unitary
         QuaternionPoses UnitQuaternions
         GeomstatsManifold import_geomstats
-        FixedRank
+        FixedRank KendallShape PreShape TensorTrain Tucker
         Similarity
         Correlation Elliptope HermitianPositiveDefinite PSDFixedRank SpecialPositiveDefinite Spectrahedron
         MetricManifold Scaled TangentBundle Validated
         Essential
-        FixedRank KendallShape PreShape
         GeneralizedGrassmann GeneralizedStiefel
         SymplecticStiefel
         KendallShape PreShape Tucker

@@ -51,12 +51,14 @@ from manifold_opt.linalg.symmetric import (
     symmetric_sqrt,
 )
 from manifold_opt.linalg.tensors import SparseTensor, TuckerTensor
+from manifold_opt.linalg.trains import TrainTensor
 
 __all__ = [
     "Array",
     "LowRank",
     "MetricMatrix",
     "SparseTensor",
+    "TrainTensor",
     "TuckerTensor",
     "adjoint",
     "angle_between",

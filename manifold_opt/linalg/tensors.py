@@ -90,7 +90,7 @@ class TuckerTensor:
 
     def entries(self, indices: Any) -> Array:
         """The entries at index tuples in the rows of an (N, D) array; one tensor without a batch."""
-        indices = _indices(indices, len(self.factors))
+        indices = checked_indices(indices, len(self.factors))
         xp = namespace(self.core, *self.factors)
         step = max(1, _BLOCK // max(1, math.prod(self.core.shape)))
         parts = []
@@ -140,7 +140,7 @@ class SparseTensor:
 
     def __init__(self, indices: Any, values: Array, shape: Sequence[int]) -> None:
         self.shape = tuple(int(n) for n in shape)
-        self.indices = _indices(indices, len(self.shape))
+        self.indices = checked_indices(indices, len(self.shape))
         if tuple(values.shape) != self.indices.shape[:1]:
             raise ValueError(
                 f"a SparseTensor needs one value per row of indices, but there are {self.indices.shape[0]} rows and "
@@ -211,7 +211,7 @@ def collected(places: np.ndarray, block: np.ndarray, rows: int) -> np.ndarray:
     return csc_matrix((np.ones(N, dtype=block.dtype), places, np.arange(N + 1)), shape=(rows, N)) @ block
 
 
-def _indices(indices: Any, order: int) -> np.ndarray:
+def checked_indices(indices: Any, order: int) -> np.ndarray:
     indices = np.asarray(indices)
     if indices.ndim != 2 or indices.shape[1] != order or indices.dtype.kind not in "iu":
         raise ValueError(

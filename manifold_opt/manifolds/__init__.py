@@ -43,6 +43,7 @@ from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositive
 from manifold_opt.manifolds.symplectic_stiefel import SymplecticStiefel
 from manifold_opt.manifolds.tangent_bundle import TangentBundle
 from manifold_opt.manifolds.tangent_space import TangentSpace
+from manifold_opt.manifolds.tensor_train import TensorTrain
 from manifold_opt.manifolds.torus import Circle, Torus
 from manifold_opt.manifolds.tucker import Tucker
 from manifold_opt.manifolds.unit_quaternions import UnitQuaternions
@@ -103,6 +104,7 @@ __all__ = [
     "SymplecticStiefel",
     "TangentBundle",
     "TangentSpace",
+    "TensorTrain",
     "Torus",
     "Tucker",
     "UnitQuaternions",

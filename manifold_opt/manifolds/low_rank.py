@@ -149,7 +149,7 @@ def check_normal(M: Any, F: Array, Z: Array, X: Array, name: str, atol: float | 
 
 # Where the iteration has not converged in this many steps the points are too far apart. Arrays that are differentiated
 # take the second number.
-_ITERATIONS, _FIXED = 200, 14
+_ITERATIONS, _FIXED = 200, 11
 
 
 def inverse_by_iteration(M: Any, retract: Any, p: Array, q: Array, out: Array | None) -> Array:

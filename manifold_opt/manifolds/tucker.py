@@ -23,7 +23,7 @@ from manifold_opt.manifolds.parameters import positive_integers
 __all__ = ["Tucker"]
 
 # Steps of the subspace iteration that stands for singular vectors on arrays that are differentiated.
-_STEPS = 10
+_STEPS = 8
 
 
 @dataclass(frozen=True, repr=False)
