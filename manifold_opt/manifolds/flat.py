@@ -74,6 +74,8 @@ class FlatSpace(Manifold):
                 return float(X.dot(Y)) if X.ndim == 1 else X.dot(Y)  # a stack with one vector
             if X.ndim == 1:
                 return float(np.vdot(X, Y).real)
+        if type(X) is np.ndarray and type(Y) is np.ndarray and p.ndim == k == X.ndim == Y.ndim:
+            return float(np.vdot(X, Y).real)
         value = frobenius(namespace(X, Y), X, Y, k)
         return scalar(value) if p.ndim == k or getattr(value, "ndim", 0) else _over_batch(value, self._batch(p))
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from manifold_opt.linalg import lapack
 from manifold_opt.linalg.frames import (
     frame_polar,
     frame_qf,
@@ -26,6 +27,8 @@ from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 
 __all__ = ["Grassmann"]
+
+_DOUBLE = np.dtype(np.float64)
 
 # Gauss-Legendre on [0, 1] for arctan(x) / x = int 1 / (1 + s^2 x^2) ds: for x <= 1 the poles are at +-i or farther, and
 # the error falls by 4.6^2 with every node.
@@ -165,6 +168,8 @@ class Grassmann(Manifold):
         """``p cos(S^(1/2)) + X sinc(S^(1/2))`` for ``S = X^H X``, made orthonormal so that rounding does not grow."""
         tX = X if type(t) is float and t == 1.0 else expanded(t, 2) * X
         if is_numpy(p, tX):
+            if p.ndim == 2 == tX.ndim and p.dtype == tX.dtype == _DOUBLE:
+                return written(_exp_of_one(p, tX), out)
             w, V = eigh(adjoint(tX) @ tX)
             cos, sinc, _ = cos_sinc_cosc(w)
             q = ((p @ V) * cos[..., None, :] + (tX @ V) * sinc[..., None, :]) @ adjoint(V)
@@ -186,6 +191,8 @@ class Grassmann(Manifold):
         """
         if is_numpy(p, q):
             N, angle, sine, U = _principal(p, q)
+            if N.ndim == 2 and sine.all():
+                return written((N * (angle / sine)).dot(adjoint(U)), out)
             zero = sine == 0
             one = sine.dtype.type(1)
             factor = np.where(zero, one, angle / np.where(zero, one, sine))
@@ -349,11 +356,35 @@ def _principal(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     The normal part of q is that of ``q - p``, whose rounding error is relative to its own size.
     """
     d = q - p
+    if d.ndim == 2 and d.dtype == _DOUBLE:
+        D = p.T.dot(d)
+        M = D.copy()
+        M.ravel()[:: len(D) + 1] += 1.0  # the diagonal
+        U, cosine, Vh, info = lapack.dgesdd(M)
+        if info == 0:
+            N = (d - p.dot(D)).dot(Vh.T)
+            sine = np.sqrt(np.add.reduce(N * N, axis=0))
+            return N, np.arctan2(sine, cosine), sine, U
     D = adjoint(p) @ d
     U, cosine, Vh = np.linalg.svd(frames.eye_like(D) + D)
     N = (d - p @ D) @ adjoint(Vh)
     sine = np.sqrt(np.einsum("...ij,...ij->...j", np.conj(N), N).real)
     return N, np.arctan2(sine, cosine), sine, U
+
+
+def _exp_of_one(p: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """The exponential of one real point in double precision."""
+    w, V, info = lapack.dsyevd(X.T.dot(X))
+    if info != 0:
+        w, V = np.linalg.eigh(X.T.dot(X))
+    t = [math.sqrt(x) if x > 0.0 else 0.0 for x in w.tolist()]
+    q = p.dot(V * [math.cos(x) for x in t])
+    q += X.dot(V * [math.sin(x) / x if x else 1.0 for x in t])
+    q = q.dot(V.T)
+    # orthonormal to rounding by one step of Newton's iteration for the polar factor
+    gap = q.T.dot(q)
+    gap.ravel()[:: len(gap) + 1] -= 1.0
+    return q - 0.5 * q.dot(gap)
 
 
 def angles_over_tangents(S: Array) -> Array:

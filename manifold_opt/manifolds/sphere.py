@@ -388,10 +388,14 @@ def _exp_of_stack(p: Array, X: Array, t: float) -> Array:
     """The exponential of many points in as few passes over them as it takes."""
     if _many_in_few_dimensions(p, X):
         return _exp_of_columns(p, X, t)
-    cos, sinc = cos_sinc(np, frobenius(np, X, X, 1) * (t * t))
-    q = (t * sinc)[..., None] * X
-    q += cos[..., None] * p
-    q *= (1.0 / np.sqrt(frobenius(np, q, q, 1)))[..., None]
+    s = frobenius(np, X, X, 1)
+    cos, sinc = cos_sinc(np, s * (t * t))
+    # the squared length of the result, so that it is divided by its root in the same pass
+    sinc = t * sinc
+    square = sinc * (sinc * s + 2.0 * cos * frobenius(np, p, X, 1)) + cos * cos * frobenius(np, p, p, 1)
+    r = 1.0 / np.sqrt(square)
+    q = (r * sinc)[..., None] * X
+    q += (r * cos)[..., None] * p
     return q
 
 
@@ -482,7 +486,10 @@ def _rejection(xp: Any, p: Array, q: Array) -> tuple[Array, Array, Array]:
     relative to its own size.
     """
     c = frobenius(xp, p, q, 1)
-    e = q - expanded(sign(xp, c), 1) * p
+    if xp is np and (c >= 0.0).all():
+        e = q - p
+    else:
+        e = q - expanded(sign(xp, c), 1) * p
     Y = e - expanded(frobenius(xp, p, e, 1), 1) * p
     return Y, frobenius(xp, Y, Y, 1), c
 
