@@ -63,6 +63,20 @@ def pulled(rule: Function) -> Function:
             return rule(G, value, *arrays, **keywords)
         return xp.conj(rule(xp.conj(G), value, *arrays, **keywords))
 
+    vjp.__dict__["of_adjoint"] = True
+    return vjp
+
+
+def _plain_cotangent(rule: Function) -> Function:
+    """For PyTorch, the rule of a holomorphic function, which is stated with transposes as autograd and JAX want it."""
+    if getattr(rule, "of_adjoint", False):
+        return rule
+
+    def vjp(G: Array, value: Array, *arrays: Array, **keywords: Any) -> Array:
+        if not value.is_complex():
+            return rule(G, value, *arrays, **keywords)
+        return rule(G.conj(), value, *arrays, **keywords).conj().resolve_conj()
+
     return vjp
 
 
@@ -137,6 +151,8 @@ def _jax_primitive(forward: Function, vjps: Any, jvps: Any, keywords: dict[str, 
 
 def _bridge_torch(forward: Function, vjps: Any, jvps: Any) -> Function:
     import torch
+
+    vjps = tuple(map(_plain_cotangent, vjps))
 
     class Rule(torch.autograd.Function):
         @staticmethod

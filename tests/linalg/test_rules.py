@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from manifold_opt import linalg
-from manifold_opt.linalg import rotation_log, skew, skew_exp, sym
+from manifold_opt.linalg import frames, rotation_log, skew, skew_exp, sym
 from manifold_opt.linalg.increments import cholesky_increment, log_difference, sqrt_increment
+from manifold_opt.linalg.pair_functions import pair_function
 
 A = np.random.default_rng(0).standard_normal((3, 3))
 CASES = {
@@ -72,3 +73,37 @@ def test_torch(name):
     np.testing.assert_allclose(
         product.numpy(), autograd.hessian_vector_product(own)(x, E), rtol=1e-10, atol=1e-11
     )
+
+
+Z = A + 1j * np.random.default_rng(1).standard_normal((3, 3))
+HERMITIAN = Z @ Z.conj().T + np.eye(3)
+COMPLEX_CASES = {
+    "solve": (lambda X: linalg.solve(X, X @ X + X), Z),
+    "cholesky": (linalg.cholesky, HERMITIAN),
+    "function of a Hermitian matrix": (frames.hermitian_sqrt, HERMITIAN),
+    "exponential": (frames.matrix_exp, 0.3 * Z),
+    "Sylvester": (lambda X: frames.general_sylvester(X, X, X @ X + X), HERMITIAN),
+    "polar": (frames.frame_polar, Z),
+    "pairs": (lambda X: pair_function(X, X @ X + X, name="sqrt"), HERMITIAN),
+    "sqrt_increment": (lambda X: sqrt_increment(X, X @ X + X), HERMITIAN),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX_CASES)
+def test_torch_takes_cotangents_of_complex_matrices_unconjugated(name):
+    """A gradient G with df = Re <G, dX>, which autograd returns conjugated; with rules for both, it was wrong once."""
+    torch = pytest.importorskip("torch")
+    f, x = COMPLEX_CASES[name]
+    W = np.random.default_rng(2).standard_normal((3, 3, 2))
+    own = lambda x: anp.sum(anp.real(f(x)) * W[..., 0] + anp.imag(f(x)) * W[..., 1])
+    expected = np.conj(autograd.grad(own)(x))
+    t = torch.tensor(x, requires_grad=True)
+    value = torch.sum(torch.view_as_real(f(t)) * torch.tensor(W))
+    (gradient,) = torch.autograd.grad(value, t)
+    np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-11, atol=1e-12)
+    # and both agree with differences
+    E = np.random.default_rng(3).standard_normal((3, 3, 2)) @ [1.0, 1j]
+    E = E + E.conj().T if name != "solve" else E
+    h = 1e-6
+    slope = (own(x + h * E) - own(x - h * E)) / (2 * h)
+    assert np.sum(np.real(np.conj(expected) * E)) == pytest.approx(slope, rel=1e-6)
