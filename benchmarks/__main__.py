@@ -8,7 +8,17 @@ from pathlib import Path
 
 from .harness import versions
 
-NAMES = ("overhead", "manifold_calls", "frechet_mean", "problems", "flat", "nist", "fits", "bundle_adjustment")
+NAMES = (
+    "overhead",
+    "manifold_calls",
+    "frechet_mean",
+    "problems",
+    "flat",
+    "nist",
+    "fits",
+    "bundle_adjustment",
+    "sparse",
+)
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 

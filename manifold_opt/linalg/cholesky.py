@@ -14,6 +14,7 @@ import numpy as np
 
 from . import lapack
 from .fronts import COARSE, RELAXED, Fronts, Relaxation, fronts
+from .memory import Pool
 from .normal_matrix import BlockPattern
 
 
@@ -37,11 +38,14 @@ class FrontTables:
     runs : tuple of arrays
         Rows of each front's update that are neighbours in the parent, too: first row here, first row there, number.
     run_starts : array of int, shape (fronts + 1,)
+    pool : Pool
+        Memory of factors that are no longer used.
     """
 
     def __init__(self, pattern: BlockPattern, order: Any = None, relaxed: Relaxation = RELAXED) -> None:
         self.fronts = F = fronts(pattern.high, pattern.low, pattern.starts, order, relaxed)
         self.pattern, self.order = pattern, pattern.columns[F.order]
+        self.pool = Pool()
         self.blocks = self._blocks(pattern, F)
 
     @staticmethod
@@ -246,8 +250,8 @@ class CompiledFronts(Factorization):
     def _allocate(self) -> None:
         from .blas_calls import addresses
 
-        F = self.tables.fronts
-        self.L, self._U = np.empty(F.entries), np.empty(F.updates[1])
+        F, pool = self.tables.fronts, self.tables.pool
+        self.L, self._U = pool.take((F.entries,), float), pool.take((F.updates[1],), float)
         self._work, self._none = np.empty(int(F.q.max(initial=0))), np.empty(0)
         self._calls, self._zeros = addresses(), np.zeros(F.size)
 
@@ -299,7 +303,7 @@ class CompiledFronts(Factorization):
         from .cholesky_kernels import invert
 
         F, T = self.tables.fronts, self.tables
-        Z, work = np.empty(F.entries), np.empty(int((F.p * F.q).max(initial=0)))
+        Z, work = T.pool.take((F.entries,), float), np.empty(int((F.p * F.q).max(initial=0)))
         invert(
             self._calls, 1.0, F.pivots, F.panels, F.q, F.updates[0], *F.children, T.runs, T.run_starts, self.L,
             self._U, Z, work,

@@ -23,6 +23,7 @@ import numpy as np
 
 from ..linalg import namespace
 from ..linalg.block_matrix import BlockMatrix, BlockPart
+from ..linalg.memory import Pool
 from .base import Objective, check_choice
 from .corrections import CORRECTIONS, Groups, Robust
 from .evaluation import Counts
@@ -153,7 +154,7 @@ def _whitening(block: ResidualBlock) -> Any:
 
 def _matrices(block: ResidualBlock, field: str) -> Any:
     A = np.asarray(getattr(block, field), dtype=float)
-    A = A[None] if A.ndim == 2 else A
+    A = np.ascontiguousarray(A[None] if A.ndim == 2 else A)
     if A.ndim != 3 or A.shape[1] != A.shape[2] or not np.isfinite(A).all():
         raise ValueError(f"`{field}` of block {block.name!r} must have shape (m, m) or (N, m, m) and be finite.")
     return A
@@ -252,6 +253,7 @@ class _BoundBlock:
             base, first = self._variable(name, index, columns)
             self.manifolds.append(base)
             self.columns.append(np.broadcast_to(first, (self.n,)))
+        self._pool = Pool()
         self.ends = np.cumsum([0, *(N.dim for N in self.manifolds)]).tolist()
         # the column of each number, found once: parts of one array
         places = np.concatenate(
@@ -322,16 +324,19 @@ class _BoundBlock:
         """First columns, whitened blocks (N, m, k), and the column of each number (N, k), of each variable."""
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
         blocks = self._derivative(self.gather(p))
-        if len(blocks) == 1:
-            B = blocks[0]
-            blocks = [B if W is None else W[..., None] * B if W.ndim == 2 else W @ B]
-        else:
-            # side by side in one array, which later products take as a whole
-            B = np.concatenate(blocks, axis=2)
-            if W is not None:
-                B = W[..., None] * B if W.ndim == 2 else W @ B
-            blocks = [B[:, :, a:b] for a, b in zip(self.ends[:-1], self.ends[1:], strict=True)]
-        return list(zip(self.columns, blocks, self.places, strict=True))
+        if len(blocks) == 1 and W is None:
+            return [(self.columns[0], blocks[0], self.places[0])]
+        # side by side in one array, which later products take as a whole
+        B = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=2, out=self._memory(blocks))
+        if W is not None:
+            scaled, factors = (np.multiply, W[..., None]) if W.ndim == 2 else (np.matmul, W)
+            B = scaled(factors, B, out=self._memory([B, W]))
+        parts = [B[:, :, a:b] for a, b in zip(self.ends[:-1], self.ends[1:], strict=True)]
+        return list(zip(self.columns, parts, self.places, strict=True))
+
+    def _memory(self, arrays: list[Any]) -> Any:
+        """Memory for all blocks side by side."""
+        return self._pool.take((self.n, self.m, self.ends[-1]), np.result_type(*arrays))
 
     def _check_whitening(self) -> None:
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
