@@ -196,8 +196,8 @@ class Reduction:
         if known is None or known[0] is not part.columns or known[1] != k:
             if len(self._known) > 1000:  # columns that are made anew each time
                 self._known.clear()
-            known = self._known[id(part.columns)] = (part.columns, k, _moves(part.columns, k, self.source))
-        columns, fixed = known[2]
+            known = self._known[id(part.columns)] = (part.columns, k, *_moves(part.columns, k, self.source))
+        columns, fixed, places = known[2:]
         if fixed is None:
             return [
                 part._replace(
@@ -213,7 +213,7 @@ class Reduction:
             if part.blocks.base is None or not part.blocks.flags.writeable:
                 part = part._replace(blocks=part.blocks.copy())
             part.blocks[fixed] = 0.0
-        return [part._replace(columns=columns, places=None)]
+        return [part._replace(columns=columns, places=places)]
 
     def __repr__(self) -> str:
         return f"Reduction({self.full!r} to {self.manifold!r})"
@@ -267,14 +267,16 @@ def _kept(name: str, N: Any, fixed: Any) -> Any:
     return np.setdiff1d(np.arange(n), mask)
 
 
-def _moves(columns: Any, k: int, source: Any) -> tuple[Any, Any]:
-    """Where blocks of k columns go: first columns and which of them are fixed as a whole, or all columns and None."""
+def _moves(columns: Any, k: int, source: Any) -> tuple[Any, Any, Any]:
+    """Where blocks of k columns go: first columns, which of them are fixed as a whole, and the columns of all numbers; or
+    all columns, None and None.
+    """
     moved = source[columns[:, None] + np.arange(k)]
     here = moved >= 0
     whole = (here.all(axis=1) | ~here.any(axis=1)).all()
     if whole and (moved == moved[:, :1] + np.arange(k))[here[:, 0]].all():
-        return moved[:, 0], np.flatnonzero(~here[:, 0])
-    return moved, None
+        return moved[:, 0], np.flatnonzero(~here[:, 0]), np.maximum(moved[:, :1], 0) + np.arange(k)
+    return moved, None, None
 
 
 @dataclass(frozen=True)
