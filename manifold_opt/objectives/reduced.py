@@ -268,9 +268,7 @@ def _kept(name: str, N: Any, fixed: Any) -> Any:
 
 
 def _moves(columns: Any, k: int, source: Any) -> tuple[Any, Any, Any]:
-    """Where blocks of k columns go: first columns, which of them are fixed as a whole, and the columns of all numbers; or
-    all columns, None and None.
-    """
+    """Where blocks of k columns go: first columns, those fixed as a whole, all columns; or all columns, None, None."""
     moved = source[columns[:, None] + np.arange(k)]
     here = moved >= 0
     whole = (here.all(axis=1) | ~here.any(axis=1)).all()
