@@ -18,6 +18,7 @@ NAMES = (
     "fits",
     "bundle_adjustment",
     "sparse",
+    "batches",
 )
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks

@@ -62,6 +62,7 @@ _NAMES = {
         GraduatedTruncated Huber InPlace LinearLoss Loss NonlinearLeastSquaresObjective ReducedObjective
         Reduction ResidualBlock ScaledLoss ScaledObjective SoftL1 StochasticObjective
         SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch fix
+        BatchedLeastSquaresObjective
     """,
     "pose_graphs": "PoseGraph solve_pose_graph",
     "solvers": """

@@ -14,9 +14,11 @@ from typing import IO, Any, TypedDict
 import numpy as np
 
 from ..objectives.base import Objective
+from ..objectives.batched import BatchedCostObjective, BatchedLeastSquaresObjective
 from ..objectives.blocks import BlockObjective, is_blocks
 from ..objectives.cost import CostObjective
 from ..objectives.least_squares import NonlinearLeastSquaresObjective
+from ..objectives.user_functions import Fused
 from ..objectives.wrappers import CachedObjective
 from .problem import Problem
 from .result import Result
@@ -82,7 +84,13 @@ _nested: ContextVar[bool] = ContextVar("manifold_opt_nested", default=False)
 
 
 def run(
-    solver: Callable[..., Any], M: Any, objective: Objective, p0: Any, build: Callable[[Any], Any], common: Common
+    solver: Callable[..., Any],
+    M: Any,
+    objective: Objective,
+    p0: Any,
+    build: Callable[[Any], Any],
+    common: Common,
+    batched: bool = False,
 ) -> Result:
     """Solve a problem for a front function.
 
@@ -98,6 +106,8 @@ def run(
         ``build(p0) -> state``.
     common : dict
         The keywords that the front function did not name itself, see `Common`.
+    batched : bool
+        Whether p0 has leading axes.
 
     Returns
     -------
@@ -112,10 +122,12 @@ def run(
     """
     check_keywords(solver, common)
     cache = common.get("cache", False)
+    if cache and batched:
+        raise ValueError("`cache` is for single points, not for a batch.")
     if cache:
         objective = CachedObjective(objective, 10 if cache is True else cache)
     out = common.get("out")
-    p0 = start_point(M, p0, common.get("rng"))
+    p0 = start_point(M, p0, common.get("rng"), batched)
     _check_out(out, p0)
     problem = Problem(M, objective)
     state = build(p0)
@@ -179,16 +191,19 @@ def check_keywords(solver: Callable[..., Any], common: Common) -> None:
     raise TypeError(f"{solver.__name__}() got an unknown keyword {name!r}; {hint}")
 
 
-def start_point(M: Any, p0: Any, rng: Any = None) -> Any:
-    """Checked start point: an array of floats on M, or a random one for None."""
+def start_point(M: Any, p0: Any, rng: Any = None, batched: bool = False) -> Any:
+    """Checked start point: an array of floats on M, or a random one for None; with leading axes for a batch."""
     if p0 is None:
+        if batched:
+            raise ValueError(f"a batch needs its starts `p0`, of shape (*batch, {', '.join(map(str, M.point_shape))}).")
         return M.random_point(np.random.default_rng(rng))
     p = np.asarray(p0)
     if p.dtype.kind in "iub":
         p = p.astype(float)
     if p.dtype.kind not in "fc":
         raise TypeError(f"`p0` must be an array of numbers; got {type(p0).__name__} with dtype {p.dtype}.")
-    if p.shape != tuple(M.point_shape):
+    k = len(M.point_shape)
+    if (p.shape[max(p.ndim - k, 0) :] if batched and p.ndim > k else p.shape) != tuple(M.point_shape):
         raise ValueError(f"`p0` must have the shape of a point of {M}, {tuple(M.point_shape)}; got {p.shape}.")
     try:
         M.check_point(p)
@@ -212,11 +227,39 @@ def cost_objective(f: Any, **keywords: Any) -> Objective:
     return _objective(CostObjective, "f", f, keywords)
 
 
+def batched_cost_objective(
+    f: Any, gradient: Any = None, objective_type: str = "riemannian", autodiff: str = "auto"
+) -> Objective:
+    """The objective of a batch: ``f`` itself when it is one, else a `BatchedCostObjective` of it."""
+    if isinstance(f, Objective):
+        return _objective(BatchedCostObjective, "f", f, {"gradient": gradient, "autodiff": autodiff})
+    if isinstance(f, Fused):
+        function: Any = f.function
+        return BatchedCostObjective(function, objective_type=objective_type)
+    return BatchedCostObjective(
+        f, gradient, objective_type=objective_type, autodiff=autodiff if gradient is None else None
+    )
+
+
 def least_squares_objective(residual: Any, **keywords: Any) -> Objective:
     """The same for a residual and a `NonlinearLeastSquaresObjective`."""
     if is_blocks(residual):
         residual = BlockObjective(residual, autodiff=keywords.pop("autodiff", "auto"))
     return _objective(NonlinearLeastSquaresObjective, "residual", residual, keywords)
+
+
+def batched_least_squares_objective(residual: Any, keywords: dict[str, Any], others: dict[str, Any]) -> Objective:
+    """The objective of a batch of fits; ``others`` are keywords that batches do not have.
+
+    Raises
+    ------
+    ValueError
+        When one of the others is given.
+    """
+    given = [name for name, value in others.items() if value is not None and value != 1]
+    if given:
+        raise ValueError(f"a batch of fits takes no {', '.join(given)}.")
+    return _objective(BatchedLeastSquaresObjective, "residual", residual, keywords)
 
 
 def _objective(kind: Callable[..., Objective], name: str, f: Any, keywords: dict[str, Any]) -> Objective:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from ..objectives.evaluation import Counts, watched
 from .status import Status
 
@@ -67,6 +69,8 @@ class Result:
 
         inner = unwrap(state)
         e = inner.evaluation
+        if getattr(inner, "members", None) is not None:
+            return cls._of_batch(problem, inner, recorded(state))
         status, message = inner.status, inner.message
         known = e is not None and (status is not Status.INTERRUPTED or e.known("cost"))
         cost = watched(e, "cost") if known else math.nan
@@ -84,6 +88,29 @@ class Result:
             time=inner.elapsed,
             record=recorded(state),
             state=inner,
+            problem=problem,
+        )
+
+    @classmethod
+    def _of_batch(cls, problem: Any, state: Any, record: dict[str, list[Any]]) -> Result:
+        """Result of a batch: cost, gradient norm, convergence, status and iterations are arrays ``(*batch,)``."""
+        e, members = state.evaluation, state.members
+        if not problem.manifold.is_point(e.point):
+            for i in map(tuple, np.argwhere(members.converged)):
+                if not problem.manifold.is_point(e.point[i]):
+                    members.status[i] = Status.FALSE_CONVERGENCE
+        return cls(
+            point=e.point,
+            cost=watched(e, "cost"),
+            gradient_norm=watched(e, "gradient_norm"),
+            converged=members.converged,
+            status=members.status,
+            message=state.message,
+            iterations=members.iterations,
+            evaluations=state.evaluations,
+            time=state.elapsed,
+            record=record,
+            state=state,
             problem=problem,
         )
 
@@ -131,6 +158,18 @@ class Result:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {name}" for name, n in self.evaluations.items() if n)
+        if isinstance(self.status, np.ndarray):
+            return "\n".join(
+                (
+                    f"Result of a batch of shape {self.status.shape}",
+                    f"  {self.message}",
+                    f"  cost           {np.min(self.cost):.6g} to {np.max(self.cost):.6g}",
+                    f"  gradient norm  {np.min(self.gradient_norm):.3e} to {np.max(self.gradient_norm):.3e}",
+                    f"  iterations     {np.min(self.iterations)} to {np.max(self.iterations)}",
+                    f"  evaluations    {counts or 'none'}",
+                    f"  time           {self.time:.3g} s",
+                )
+            )
         point = " ".join(repr(self.point).split())
         return "\n".join(
             (

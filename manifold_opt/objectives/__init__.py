@@ -2,6 +2,7 @@
 
 from .base import Objective as Objective
 from .batched import BatchedCostObjective as BatchedCostObjective
+from .batched import BatchedLeastSquaresObjective as BatchedLeastSquaresObjective
 from .blocks import BlockObjective as BlockObjective
 from .blocks import ResidualBlock as ResidualBlock
 from .components import ComponentCostObjective as ComponentCostObjective

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.status import Status
 from ..stepsizes.hager_zhang import HagerZhangLinesearch
 from ..stepsizes.hager_zhang_tfp import DEFAULTS, Trials, hager_zhang
 
@@ -59,13 +60,17 @@ def begin(state: Any, problem: Any, e: Any) -> None:
     """Masks and an empty memory at the start."""
     M = problem.manifold
     batch = np.shape(e.cost)
-    state.converged, state.failed = state.tolerances.at_start(M, e), np.zeros(batch, dtype=bool)
+    state.converged = np.zeros(batch, bool) if state.tolerances is None else state.tolerances.at_start(M, e)
+    state.failed = np.zeros(batch, dtype=bool)
     state.queue = np.zeros((2, state.memory, *batch, *M.vector_shape), dtype=e.point.dtype)
 
 
 def step(state: Any, problem: Any) -> None:
     """One iteration of all members that are not finished."""
-    M, e = problem.manifold, state.evaluation
+    M, e, members = problem.manifold, state.evaluation, state.members
+    if members is not None:
+        running = members.running
+        state.converged, state.failed = members.converged, ~running & ~members.converged
     _judge(state, e)
     active = ~(state.converged | state.failed)
     if not np.any(active):
@@ -76,7 +81,13 @@ def step(state: Any, problem: Any) -> None:
     state.failed = state.failed | (~state.converged & ~found)
     state.evaluation = new
     _judge(state, new)
-    state.converged = state.converged | (~state.failed & state.tolerances.met(M, e, new))
+    if members is None:
+        state.converged = state.converged | (~state.failed & state.tolerances.met(M, e, new))
+    else:
+        members.iterations[running] += 1
+        members.end(new.cost == -np.inf, Status.DIVERGED)
+        members.end(state.failed & ~found, Status.LINE_SEARCH_FAILED)
+        members.end(state.failed, Status.BAD_FUNCTION)
     state.stepsize = np.where(active, t, 0.0)
     state.step_norm = state.stepsize * M.norm(e.point, X)
     _learn(state, M, e, new, _over(state.stepsize, M) * X)

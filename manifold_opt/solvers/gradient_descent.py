@@ -17,11 +17,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..core.front import Common, cost_objective, run
+from ..core.front import Common, batched_cost_objective, cost_objective, run
 from ..core.result import Result
 from ..directions.base import Direction, Gradient, check_direction
 from ..stepsizes import ArmijoLinesearch, StepSize
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
+from . import batched_descent, batches
 from .line_search import LineSearchState
 
 if TYPE_CHECKING:
@@ -43,14 +44,26 @@ class GradientDescentState(LineSearchState):
         Default the manifold's.
     stopping : StoppingCriterion, optional
         Default ``StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)``.
+    batched : bool
+        Whether p0 is a batch of starts, with leading axes, and the objective one of batches.
+
+    Attributes
+    ----------
+    members : Members or None
+        Of a batch: who runs, and how the others have ended. Step sizes are arrays then.
     """
 
     transient: ClassVar[tuple[str, ...]] = (*LineSearchState.transient, "_direction")
 
-    def __init__(self, p0: Any, *, direction: Direction | None = None, **keywords: Any) -> None:
+    def __init__(
+        self, p0: Any, *, direction: Direction | None = None, batched: bool = False, **keywords: Any
+    ) -> None:
         super().__init__(p0, **keywords)
         self.direction = Gradient() if direction is None else direction
         check_direction(self.direction)
+        self.batched = batched
+        if batched:
+            batched_descent.check_rules(self)
 
     @classmethod
     def default_stepsize(cls) -> StepSize:
@@ -63,6 +76,26 @@ class GradientDescentState(LineSearchState):
         """1000 iterations or a gradient norm below 1e-8."""
         return StopAfterIteration(1000) | StopWhenGradientNormLess(1e-8)
 
+    def _clear(self) -> None:
+        super()._clear()
+        self.members: Any = None
+        self._last: Any = None
+
+    def initialize(self, problem: Any, evaluation: Any) -> None:
+        """Evaluate at the start."""
+        if self.batched:
+            batches.begin(self, problem, evaluation)
+        else:
+            super().initialize(problem, evaluation)
+
+    def should_stop(self, problem: Any) -> bool:
+        """Whether the run is over; a batch, when all its members have ended."""
+        return batches.should_stop(self, problem) if self.batched else super().should_stop(problem)
+
+    def step_batched(self, problem: Any) -> None:
+        """One step of all members that run."""
+        batched_descent.step(self, problem)
+
     def attach(self, problem: Any) -> None:
         """Bind the direction rule too; the plain gradient needs none."""
         super().attach(problem)
@@ -71,6 +104,8 @@ class GradientDescentState(LineSearchState):
 
     def advance(self, problem: Any) -> None:
         """One step along the direction."""
+        if self.batched:
+            return self.step_batched(problem)
         direction = self._direction
         if direction is None:
             e = self.evaluation
@@ -78,6 +113,7 @@ class GradientDescentState(LineSearchState):
             self.follow(problem, -e.gradient, -norm * norm, norm)
         else:
             self.descend(problem, direction.compute(problem, self))
+        return None
 
     def restart(self) -> None:
         """Forget the directions of the past."""
@@ -97,6 +133,7 @@ def gradient_descent(
     stepsize: StepSize | None = None,
     retraction: Any = None,
     transport: Any = None,
+    batched: bool = False,
     **common: Unpack[Common],
 ) -> Result:
     r"""Minimize a cost by gradient descent.
@@ -120,6 +157,10 @@ def gradient_descent(
         Default ``ArmijoLinesearch()``.
     retraction, transport : str or callable, optional
         Default the manifold's. The transport serves the Barzilai-Borwein guess.
+    batched : bool
+        Whether p0 is a batch of starts ``(*batch, *point_shape)``: the functions then take and return leading axes, all
+        numbers of the result are arrays ``(*batch,)``, and members that have ended stay where they are. For
+        `ArmijoLinesearch` and `ConstantLength`.
     **common
         Keywords of all solvers, see `manifold_opt.core.front.Common`.
 
@@ -147,14 +188,16 @@ def gradient_descent(
     >>> result.converged, round(result.cost, 12)
     (True, 1.0)
     """
-    objective = cost_objective(f, gradient=gradient, objective_type=objective_type, autodiff=autodiff)
+    make = batched_cost_objective if batched else cost_objective
+    objective = make(f, gradient=gradient, objective_type=objective_type, autodiff=autodiff)
     return run(
         gradient_descent,
         M,
         objective,
         p0,
         lambda p: GradientDescentState(
-            p, direction=direction, stepsize=stepsize, retraction=retraction, transport=transport
+            p, direction=direction, stepsize=stepsize, retraction=retraction, transport=transport, batched=batched
         ),
         common,
+        batched,
     )

@@ -305,8 +305,8 @@ class LeastSquaresState(SolverState):
         """Give back the memory of a point that was left."""
         old.release()
 
-    def improves_gradient(self, candidate: Any) -> bool:
-        """Judge a step by the relative offset where the cost cannot tell."""
+    def improves_gradient(self, candidate: Any, factor: float = 0.9) -> bool:
+        """Judge a step by the relative offset where the cost cannot tell: it must decrease by this factor."""
         e, offset = self.evaluation, self.relative_offset
         level = self.decrease_rounding
         if offset**2 > level or candidate.cost > e.cost * (1.0 + level):
@@ -316,7 +316,7 @@ class LeastSquaresState(SolverState):
         J = self.model_jacobian(candidate)
         solver = self._solver.fresh() if hasattr(self._solver, "fresh") else chosen(self.linear_solver, J).bind()
         solver.factor(J)
-        return self.projected_norm(solver, candidate) < 0.9 * offset * math.sqrt(2.0 * candidate.cost)
+        return self.projected_norm(solver, candidate) < factor * offset * math.sqrt(2.0 * candidate.cost)
 
     def is_below_rounding(self, candidate: Any, length: float) -> bool:
         """Whether a step is too short to move the point."""

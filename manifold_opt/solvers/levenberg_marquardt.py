@@ -31,12 +31,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..core.front import Common, least_squares_objective, run
+from ..core.front import Common, batched_least_squares_objective, least_squares_objective, run
 from ..core.result import Result
 from ..core.status import Status
 from ..linalg.solvers import without_columns
+from . import batched_least_squares, batches
 from .box import Box, box_of
-from .damping import AdachiOkunoTakeda, Damping, Step
+from .damping import AdachiOkunoTakeda, Damping, Nielsen, Step
 from .least_squares_state import LeastSquaresState, Trial, decrease
 from .trust_region_steps import More, PowellDogleg
 
@@ -70,6 +71,8 @@ class LevenbergMarquardtState(LeastSquaresState):
         Largest ratio of the second-order part of a step to the first; see `levenberg_marquardt`.
     nonmonotone : int
         How many steps in a row may increase the cost; default 0.
+    batched : bool
+        Whether p0 is a batch of starts, with leading axes, and the objective one of batches; damping ``Nielsen()``.
     linear_solver, retraction, residuals, jacobian, stopping : optional
         See `LeastSquaresState`.
 
@@ -77,6 +80,8 @@ class LevenbergMarquardtState(LeastSquaresState):
     ----------
     damping : float
         The policy's current number.
+    members : Members or None
+        Of a batch: who runs, and how the others have ended. Numbers of the state are arrays then.
 
     Raises
     ------
@@ -98,12 +103,14 @@ class LevenbergMarquardtState(LeastSquaresState):
         bounds: Any = None,
         geodesic_acceleration: float | str | None = "auto",
         nonmonotone: int = 0,
+        batched: bool = False,
         linear_solver: Any = None,
         retraction: Any = None,
         residuals: Any = None,
         jacobian: Any = None,
         stopping: Any = None,
     ) -> None:
+        self.batched = batched
         super().__init__(
             p0,
             linear_solver=linear_solver,
@@ -112,6 +119,8 @@ class LevenbergMarquardtState(LeastSquaresState):
             jacobian=jacobian,
             stopping=stopping,
         )
+        if batched and (damping, eta, beta, damping_min, expect_zero_residual) == (None,) * 5:
+            damping = Nielsen()
         self.damping_rule = _policy(
             damping, eta=eta, beta=beta, damping_min=damping_min, expect_zero_residual=expect_zero_residual
         )
@@ -124,9 +133,15 @@ class LevenbergMarquardtState(LeastSquaresState):
         self.bounds = bounds
         self.geodesic_acceleration = geodesic_acceleration
         self.nonmonotone = int(nonmonotone)
+        if batched:
+            unknown = {"bounds": bounds, "nonmonotone": nonmonotone, "linear_solver": linear_solver}
+            unknown["geodesic_acceleration"] = None if alpha == "auto" else alpha
+            batched_least_squares.check_rules(self, unknown)
 
     def _clear(self) -> None:
         super()._clear()
+        self.members: Any = None
+        self.model: Any = None
         self._reference: Reference | None = None
         self._best: Any = None
 
@@ -137,6 +152,26 @@ class LevenbergMarquardtState(LeastSquaresState):
         """Current number of the damping policy."""
         _, bound = self._bounds.get("damping", (None, None))
         return math.nan if bound is None else float(bound.value)
+
+    @property
+    def residual_norm(self) -> Any:
+        """|r| at the current point; sqrt(2 f) with a loss."""
+        return np.sqrt(2.0 * self.evaluation.cost) if self.batched else super().residual_norm
+
+    @property
+    def relative_offset(self) -> Any:
+        """|P r| / |r| with P the projection onto the range of J: 0 at a stationary point, at most 1."""
+        return batched_least_squares.relative_offset(self) if self.batched else super().relative_offset
+
+    @property
+    def residual_rounding(self) -> Any:
+        """Size of the residuals that the rounding of the point explains, an estimate."""
+        return batched_least_squares.residual_rounding(self) if self.batched else super().residual_rounding
+
+    @property
+    def decrease_rounding(self) -> Any:
+        """Relative decreases of the cost up to this one are lost in the rounding of the residuals, an estimate."""
+        return batched_least_squares.decrease_rounding(self) if self.batched else super().decrease_rounding
 
     @property
     def trust_region_radius(self) -> float:
@@ -183,9 +218,19 @@ class LevenbergMarquardtState(LeastSquaresState):
             self._box.check(self._start)
         super().begin(problem)
 
+    def initialize(self, problem: Any, evaluation: Any) -> None:
+        """Evaluate residuals and Jacobian at the start."""
+        if self.batched:
+            batches.begin(self, problem, evaluation)
+            batched_least_squares.begin(self, problem, evaluation)
+        else:
+            super().initialize(problem, evaluation)
+
     def attach(self, problem: Any) -> None:
         """Resolve the retraction and bind the damping."""
         super().attach(problem)
+        if self.batched:
+            return
         if self._default_damping and self.is_sparse():
             # singular values are out of reach, and each length of a damped step would cost some factorizations; a
             # dogleg costs one, and none after a step that was rejected
@@ -204,6 +249,8 @@ class LevenbergMarquardtState(LeastSquaresState):
 
     def should_stop(self, problem: Any) -> bool:
         """Whether the run is over; a non-monotone one returns to its best point then."""
+        if self.batched:
+            return batches.should_stop(self, problem)
         stop = super().should_stop(problem)
         if stop and self._best is not None and self._best.cost < self.evaluation.cost:
             self.evaluation, self._factored = self._best, None
@@ -211,6 +258,8 @@ class LevenbergMarquardtState(LeastSquaresState):
 
     def advance(self, problem: Any) -> None:
         """Solve for a step, try it, judge it."""
+        if self.batched:
+            return self.step_batched(problem)
         e, damping, solver = self.evaluation, self._damping, self.solver_here()
         try:
             step = damping.step(solver, e)
@@ -237,9 +286,7 @@ class LevenbergMarquardtState(LeastSquaresState):
                 f"the residual was not finite at {self.nonfinite_trials} trial points in a row, at steps down to the "
                 "rounding of the point.",
             )
-        if damping.judge(trial if self.nonmonotone == 0 else self._forgiving(trial, candidate)) or (
-            damping.rule.guarded and self.improves_gradient(candidate)
-        ):
+        if self._good_enough(trial, candidate):
             if self._reference is not None:
                 self._reference.accept(candidate.cost, trial.predicted)
             self.take(candidate, length)
@@ -247,6 +294,22 @@ class LevenbergMarquardtState(LeastSquaresState):
                 self._best = self.evaluation
         else:
             self._reject(problem, candidate, length, trial)
+
+    def _good_enough(self, trial: Trial, candidate: Any) -> bool:
+        """Whether to go to a candidate: by the policy, near a solution by the gradient."""
+        damping = self._damping
+        good = damping.judge(trial if self.nonmonotone == 0 else self._forgiving(trial, candidate))
+        if not damping.rule.guarded:
+            return bool(good)
+        if not good:
+            return self.improves_gradient(candidate)
+        # below the rounding of the cost its sign says nothing: two points might be better than each other for ever
+        blind = trial.predicted <= self.eps * self.evaluation.cost and self.relative_offset**2 <= self.decrease_rounding
+        return not blind or self.improves_gradient(candidate, 1.0)
+
+    def step_batched(self, problem: Any) -> None:
+        """One step of all members that run."""
+        batched_least_squares.step(self, problem)
 
     def leave(self, old: Any) -> None:
         """Give back the memory of a point that was left, unless it is the best so far."""
@@ -425,6 +488,7 @@ def levenberg_marquardt(
     retraction: Any = None,
     initial_residuals: Any = None,
     initial_jacobian: Any = None,
+    batched: bool = False,
     **common: Unpack[Common],
 ) -> Result:
     r"""Minimize half the squared norm of a residual by the method of Levenberg and Marquardt.
@@ -470,6 +534,10 @@ def levenberg_marquardt(
         Default the manifold's.
     initial_residuals, initial_jacobian : array, optional
         Memory for an in-place residual and Jacobian.
+    batched : bool
+        Whether p0 is a batch of starts ``(*batch, *point_shape)``: the residual then returns ``(*batch, m)`` and the
+        Jacobian ``(*batch, m, ...)``, all numbers of the result are arrays ``(*batch,)``, and members that have ended
+        stay where they are. Without losses, bounds, acceleration; with the damping `Nielsen`.
     **common
         Keywords of all solvers, see `manifold_opt.core.front.Common`.
 
@@ -502,16 +570,17 @@ def levenberg_marquardt(
     """
     if num_residuals is None and initial_residuals is not None:
         num_residuals = np.size(initial_residuals)
-    objective = least_squares_objective(
-        residual,
-        jacobian=jacobian,
-        jacobian_type=jacobian_type,
-        jacobian_basis=jacobian_basis,
-        loss=loss,
-        residual_size=residual_size,
-        num_residuals=num_residuals,
-        autodiff=autodiff,
-    )
+    keywords: dict[str, Any] = {"jacobian": jacobian, "jacobian_type": jacobian_type, "autodiff": autodiff}
+    others = {
+        "jacobian_basis": jacobian_basis,
+        "loss": loss,
+        "residual_size": residual_size,
+        "num_residuals": num_residuals,
+    }
+    if batched:
+        objective = batched_least_squares_objective(residual, keywords, others | {"out": common.get("out")})
+    else:
+        objective = least_squares_objective(residual, **keywords, **others)
     return run(
         levenberg_marquardt,
         M,
@@ -527,10 +596,12 @@ def levenberg_marquardt(
             bounds=bounds,
             geodesic_acceleration=geodesic_acceleration,
             nonmonotone=nonmonotone,
+            batched=batched,
             linear_solver=linear_solver,
             retraction=retraction,
             residuals=initial_residuals,
             jacobian=initial_jacobian,
         ),
         common,
+        batched,
     )

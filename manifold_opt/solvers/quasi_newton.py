@@ -28,13 +28,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..core.front import Common, cost_objective, run
+from ..core.front import Common, batched_cost_objective, cost_objective, run
 from ..core.result import Result
 from ..directions.preconditioned import preconditioner_of
 from ..directions.quasi_newton import InverseBFGS, QuasiNewtonUpdate, check_update
-from ..stepsizes import StepSize, StrongWolfeLinesearch
+from ..stepsizes import HagerZhangLinesearch, StepSize, StrongWolfeLinesearch
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
-from . import batched_quasi_newton
+from . import batched_quasi_newton, batches
 from .batched_quasi_newton import Tolerances, check_search
 from .full_memory import FullMemory
 from .limited_memory import LimitedMemory
@@ -77,10 +77,12 @@ class QuasiNewtonState(LineSearchState):
         What to do with a direction that does not descend: forget the memory, or keep it and go along minus the
         gradient for once. Default ``"steepest"`` for SR1, else ``"reset"``.
     batched : bool
-        Whether p0 is a batch of starts, with leading axes, and the objective one of batches. Members are finished by
-        ``tolerances``, in ``converged`` and ``failed``; the search is ``HagerZhangLinesearch(compatible="tfp")``.
+        Whether p0 is a batch of starts, with leading axes, and the objective one of batches; the search is
+        ``HagerZhangLinesearch(compatible="tfp")``, its default.
     tolerances : Tolerances, optional
-        When a member of a batch has converged.
+        When a member of a batch has converged, in the words of TensorFlow Probability: then ``converged`` and
+        ``failed`` say who is finished, and ``stopping`` decides about all together. Default: ``stopping`` judges the
+        members one by one, in ``members``.
     stepsize : StepSize, optional
         Default ``StrongWolfeLinesearch()``.
     retraction, transport : str or callable, optional
@@ -114,8 +116,10 @@ class QuasiNewtonState(LineSearchState):
         tolerances: Tolerances | None = None,
         **keywords: Any,
     ) -> None:
+        if batched and keywords.get("stepsize") is None:
+            keywords["stepsize"] = HagerZhangLinesearch(compatible="tfp")
         super().__init__(p0, **keywords)
-        self.batched, self.tolerances = batched, tolerances or Tolerances()
+        self.batched, self.tolerances = batched, tolerances
         if batched:
             check_search(self.step_rule)
             if not memory or not isinstance(update, InverseBFGS | None) or preconditioner is not None:
@@ -156,11 +160,14 @@ class QuasiNewtonState(LineSearchState):
         self.model: Any = None
         self.converged: Any = None
         self.failed: Any = None
+        self.members: Any = None
         self.queue: Any = None
 
     def initialize(self, problem: Any, evaluation: Any) -> None:
         """Evaluate at the start; members of a batch may be finished there."""
         if self.batched:
+            if self.tolerances is None:
+                batches.begin(self, problem, evaluation)
             batched_quasi_newton.begin(self, problem, evaluation)
         else:
             super().initialize(problem, evaluation)
@@ -192,6 +199,10 @@ class QuasiNewtonState(LineSearchState):
             went = self._first(problem, M, model, e)
         if went:
             self._learn(M, model, e)
+
+    def should_stop(self, problem: Any) -> bool:
+        """Whether the run is over; a batch without ``tolerances``, when all its members have ended."""
+        return super().should_stop(problem) if self.members is None else batches.should_stop(self, problem)
 
     def step_batched(self, problem: Any) -> None:
         """One step of all members of a batch that are not finished."""
@@ -296,6 +307,7 @@ def quasi_newton(
     stepsize: StepSize | None = None,
     retraction: Any = None,
     transport: Any = None,
+    batched: bool = False,
     **common: Unpack[Common],
 ) -> Result:
     r"""Minimize a cost by a quasi-Newton method, L-BFGS unless told otherwise.
@@ -335,6 +347,10 @@ def quasi_newton(
         Default ``StrongWolfeLinesearch()``.
     retraction, transport : str or callable, optional
         Default the manifold's.
+    batched : bool
+        Whether p0 is a batch of starts ``(*batch, *point_shape)``: the functions then take and return leading axes, all
+        numbers of the result are arrays ``(*batch,)``, and members that have ended stay where they are. With a limited
+        memory and the search of `lbfgs_minimize`.
     **common
         Keywords of all solvers, see `manifold_opt.core.front.Common`.
 
@@ -363,7 +379,8 @@ def quasi_newton(
     >>> result.converged, round(result.cost, 12)
     (True, 1.0)
     """
-    objective = cost_objective(f, gradient=gradient, objective_type=objective_type, autodiff=autodiff)
+    make = batched_cost_objective if batched else cost_objective
+    objective = make(f, gradient=gradient, objective_type=objective_type, autodiff=autodiff)
     return run(
         quasi_newton,
         M,
@@ -382,6 +399,8 @@ def quasi_newton(
             stepsize=stepsize,
             retraction=retraction,
             transport=transport,
+            batched=batched,
         ),
         common,
+        batched,
     )

@@ -410,7 +410,7 @@ def test_a_batched_state_pickles_and_goes_on():
     problem = Problem(Sphere(2), BatchedCostObjective(_height))
     starts = Sphere(2).random_point(np.random.default_rng(1), size=(3,))
     make = lambda n: QuasiNewtonState(
-        starts, batched=True, stepsize=HagerZhangLinesearch(compatible="tfp"),
+        starts, batched=True, tolerances=Tolerances(), stepsize=HagerZhangLinesearch(compatible="tfp"),
         stopping=StopAfterIteration(n) | StopWhenMembers(converged_all),
     )  # fmt: skip
     whole, part = solve(problem, make(6)), solve(problem, make(2))
