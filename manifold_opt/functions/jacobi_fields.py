@@ -64,13 +64,12 @@ _inverse_sine: Spectral = lambda kappa, k: 1.0 / generalized_sinc(kappa)
 _cotangent: Spectral = lambda kappa, k: generalized_cosine(kappa) / generalized_sinc(kappa)
 
 
-def _together(M: Manifold, p: Array, *vectors: Array) -> list[Array]:
-    """A point and vectors of one batch."""
-    shapes = [M.point_shape] + [M.vector_shape] * len(vectors)
-    arrays = [p, *vectors]
+def _together(M: Manifold, kinds: str, *arrays: Array) -> list[Array]:
+    """Points (p) and vectors (X) of one batch."""
+    shapes = [M.point_shape if kind == "p" else M.vector_shape for kind in kinds]
     batches = [tuple(a.shape[: a.ndim - len(shape)]) for a, shape in zip(arrays, shapes)]
     if all(batch == batches[0] for batch in batches):
-        return arrays
+        return list(arrays)
     batch = np.broadcast_shapes(*batches)
     return [
         a if own == batch else namespace(a).broadcast_to(a, batch + tuple(shape))
@@ -80,16 +79,21 @@ def _together(M: Manifold, p: Array, *vectors: Array) -> list[Array]:
 
 def _carried(M: Manifold, p: Array, Y: Array, X: Array) -> Array:
     """Y along ``exp(p, t X)`` to its end."""
-    p, Y, X = _together(M, p, Y, X)
+    p, Y, X = _together(M, "pXX", p, Y, X)
     return M.parallel_transport_direction(p, Y, X)
 
 
 def _carried_back(M: Manifold, p: Array, Y: Array, X: Array, t: Any = 1.0) -> Array:
-    """Y from ``exp(p, t X)`` to p along the geodesic."""
-    p, Y, X = _together(M, p, Y, X)
+    """Y from ``exp(p, t X)`` to p along the geodesic, however long it is."""
+    p, Y, X = _together(M, "pXX", p, Y, X)
     tX = expanded(t, len(M.vector_shape)) * X
     q = M.exp(p, tX)
     return M.parallel_transport_direction(q, Y, -M.parallel_transport_direction(p, tX, tX))
+
+
+def _between(M: Manifold, p: Array, Y: Array, q: Array) -> Array:
+    """Y from p to q along the shortest geodesic, in the storage at that q."""
+    return M.parallel_transport_to(*_together(M, "pXp", p, Y, q))
 
 
 # ---------------- exponential
@@ -136,8 +140,7 @@ def differential_log_basepoint(M: Manifold, p: Array, q: Array, V: Array) -> Arr
 
 def differential_log_argument(M: Manifold, p: Array, q: Array, W: Array) -> Array:
     """The derivative of ``log(p, q)`` as q moves along W, a tangent vector at p."""
-    X = M.log(p, q)
-    return curvature_function(M, p, X, _carried_back(M, p, W, X), _inverse_sine)
+    return curvature_function(M, p, M.log(p, q), _between(M, q, W, p), _inverse_sine)
 
 
 def adjoint_differential_log_basepoint(M: Manifold, p: Array, q: Array, V: Array) -> Array:
@@ -147,8 +150,7 @@ def adjoint_differential_log_basepoint(M: Manifold, p: Array, q: Array, V: Array
 
 def adjoint_differential_log_argument(M: Manifold, p: Array, q: Array, V: Array) -> Array:
     """The adjoint of `differential_log_argument`: from V at p to a tangent vector at q."""
-    X = M.log(p, q)
-    return _carried(M, p, curvature_function(M, p, X, V, _inverse_sine), X)
+    return _between(M, p, curvature_function(M, p, M.log(p, q), V, _inverse_sine), q)
 
 
 # ---------------- geodesics between points
@@ -166,7 +168,7 @@ def differential_geodesic(M: Manifold, p: Array, q: Array, t: Any, V: Array, W: 
     X = M.log(p, q)
     k = len(M.vector_shape)
     Y = curvature_function(M, p, X, V, _timed(_at_start, t)) + curvature_function(
-        M, p, X, _carried_back(M, p, W, X), _timed(_at_end, t)
+        M, p, X, _between(M, q, W, p), _timed(_at_end, t)
     )
     return _carried(M, p, Y, expanded(t, k) * X)
 
@@ -183,7 +185,7 @@ def differential_geodesic_startpoint(M: Manifold, p: Array, q: Array, t: Any, V:
 def differential_geodesic_endpoint(M: Manifold, p: Array, q: Array, t: Any, W: Array) -> Array:
     """The derivative of the shortest geodesic from p to q at time t as q moves along W."""
     X = M.log(p, q)
-    Y = curvature_function(M, p, X, _carried_back(M, p, W, X), _timed(_at_end, t))
+    Y = curvature_function(M, p, X, _between(M, q, W, p), _timed(_at_end, t))
     return _carried(M, p, Y, expanded(t, len(M.vector_shape)) * X)
 
 
@@ -196,4 +198,4 @@ def adjoint_differential_geodesic_startpoint(M: Manifold, p: Array, q: Array, t:
 def adjoint_differential_geodesic_endpoint(M: Manifold, p: Array, q: Array, t: Any, W: Array) -> Array:
     """The adjoint of `differential_geodesic_endpoint`: from W at time t to a tangent vector at q."""
     X = M.log(p, q)
-    return _carried(M, p, curvature_function(M, p, X, _carried_back(M, p, W, X, t), _timed(_at_end, t)), X)
+    return _between(M, p, curvature_function(M, p, X, _carried_back(M, p, W, X, t), _timed(_at_end, t)), q)

@@ -13,10 +13,12 @@ from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.half_space import HalfSpace
 from manifold_opt.manifolds.hyperbolic import Hyperbolic
+from manifold_opt.manifolds.kendall_shape import KendallShape
 from manifold_opt.manifolds.linear_spaces import Hermitian, SkewSymmetric, Symmetric
 from manifold_opt.manifolds.poincare_ball import PoincareBall
 from manifold_opt.manifolds.positive import Positive
 from manifold_opt.manifolds.power import PowerManifold
+from manifold_opt.manifolds.pre_shape import PreShape
 from manifold_opt.manifolds.probability_simplex import ProbabilitySimplex
 from manifold_opt.manifolds.product import ProductManifold
 from manifold_opt.manifolds.rotations import Rotations
@@ -81,6 +83,8 @@ _NATIVE: dict[tuple[str, str], Callable[[Any], Manifold | None]] = {
     ("_SpecialOrthogonalMatrices", "BiInvariantMetric"): lambda s: Rotations(s.n),
     ("Stiefel", "StiefelCanonicalMetric"): lambda s: Stiefel(s.n, s.p, metric="canonical"),
     ("CategoricalDistributions", "CategoricalMetric"): lambda s: ProbabilitySimplex(s.dim),
+    ("PreShapeSpace", "PreShapeMetric"): lambda s: PreShape(s.k_landmarks, s.ambient_dim),
+    ("PreShapeSpace", "KendallShapeMetric"): lambda s: KendallShape(s.k_landmarks, s.ambient_dim),
     ("NFoldManifold", "NFoldMetric"): _power,
     ("ProductManifold", "ProductRiemannianMetric"): _product,
 }

@@ -154,6 +154,17 @@ def test_batches(M):
     assert small.dtype == np.float32
 
 
+def test_any_frame_of_the_other_subspace():
+    """Vectors at q are stored at the frame that q is given by."""
+    M = Grassmann(5, 2)
+    s = Setting(M)
+    R = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    D = F.differential_log_argument(M, s.p, s.q, s.W)
+    np.testing.assert_allclose(F.differential_log_argument(M, s.p, s.q @ R, s.W @ R), D, atol=1e-13)
+    A = F.adjoint_differential_log_argument(M, s.p, s.q, s.V)
+    np.testing.assert_allclose(F.adjoint_differential_log_argument(M, s.p, s.q @ R, s.V), A @ R, atol=1e-13)
+
+
 @pytest.mark.parametrize("M", [Sphere(2), Hyperbolic(2), SymmetricPositiveDefinite(2), Grassmann(4, 2)], ids=repr)
 def test_along_the_zero_vector_nothing_changes(M):
     p, V = Setting(M).p, Setting(M).V

@@ -17,9 +17,11 @@ from manifold_opt import (
     Hermitian,
     HermitianPositiveDefinite,
     Hyperbolic,
+    KendallShape,
     PoincareBall,
     Positive,
     PowerManifold,
+    PreShape,
     ProbabilitySimplex,
     ProductManifold,
     Rotations,
@@ -138,6 +140,7 @@ PROMOTED = [
     (lambda: geometry("SpecialOrthogonal", 3), Rotations(3)),
     (lambda: geometry("Stiefel", 4, 2), Stiefel(4, 2, metric="canonical")),
     (lambda: information("CategoricalDistributions", 3), ProbabilitySimplex(3)),
+    (lambda: space("PreShapeSpace", 4, 2, module="geometry.pre_shape"), PreShape(4, 2)),
     (lambda: geometry("NFoldManifold", geometry("Hypersphere", 2), 3), PowerManifold(Sphere(2), 3)),
     (
         lambda: geometry("ProductManifold", [geometry("Hypersphere", 2), geometry("SPDMatrices", 2)]),
@@ -162,6 +165,22 @@ def test_promotion_keeps_points_and_metric(make, native):
     np.testing.assert_allclose(M.exp(p, in_theirs[0]), q, atol=1e-12)
     np.testing.assert_allclose(M.log(p, q), in_theirs[0], atol=1e-8)  # theirs of Stiefel is good to that
     assert M.distance(p, q) == pytest.approx(native.distance(p, q), abs=1e-8)
+
+
+def test_quotients_are_promoted_or_refused():
+    """On the space of shapes geomstats' metric is degenerate along turns: frames and gradients have no answer there."""
+    s = space("PreShapeSpace", 4, 2, module="geometry.pre_shape")
+    s.equip_with_group_action("rotations")
+    s.equip_with_quotient()
+    M = GeomstatsManifold(s.quotient)
+    assert M == KendallShape(4, 2)
+    p = M.random_point(0)
+    X = 0.3 * M.random_vector(p, 1)
+    metric = s.quotient.metric
+    np.testing.assert_allclose(metric.exp(X, p), M.exp(p, X), atol=1e-13)
+    assert metric.inner_product(X, X, p) == pytest.approx(M.inner(p, X, X))
+    with pytest.raises(ValueError, match="quotient"):
+        GeomstatsManifold(s.quotient, native=False)
 
 
 @pytest.mark.parametrize(
