@@ -58,6 +58,12 @@ class Scaled(Wrapped):
         return self.manifold.isometric and self.scale == 1.0
 
     @property
+    def frobenius_scale(self) -> float | None:
+        """Times the scale."""
+        inner = self.manifold.frobenius_scale
+        return None if inner is None else self.scale * inner
+
+    @property
     def injectivity_radius(self) -> float:
         """Times the root of the scale."""
         return self.root * self.manifold.injectivity_radius
@@ -120,6 +126,10 @@ class Scaled(Wrapped):
     def riemannian_hessian(self, p: Array, G: Array, H: Array, X: Array) -> Array:
         """Over the scale."""
         return self.manifold.riemannian_hessian(p, G, H, X) / self.scale
+
+    def riemannian_hessian_from_storage(self, p: Array, g: Array, h: Array, X: Array) -> Array:
+        """Over the scale."""
+        return self.manifold.riemannian_hessian_from_storage(p, g, h, X) / self.scale
 
     def euclidean_representer(self, p: Array, X: Array) -> Array:
         """Times the scale."""

@@ -124,6 +124,11 @@ class TangentBundle(Manifold):
         """That of the base."""
         return self.manifold.field
 
+    @property
+    def frobenius_scale(self) -> float | None:
+        """That of the base."""
+        return self.manifold.frobenius_scale
+
     @cached_property
     def stored_as_embedded(self) -> bool:
         """Whether points and vectors of the base are; those of groups are stored in the Lie algebra."""

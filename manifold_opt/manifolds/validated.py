@@ -49,6 +49,11 @@ class Validated(Wrapped):
         if not isinstance(self.manifold, Manifold):
             raise TypeError(f"manifold must be a Manifold, but it is {self.manifold!r}")
 
+    @property
+    def frobenius_scale(self) -> None:
+        """None, so that powers ask for inner products and do not sum the entries themselves."""
+        return None
+
     # abstract ones, spelled out for type checkers; the table below gives them their checks
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
@@ -194,6 +199,8 @@ _KINDS: dict[str, tuple[tuple[str, ...], str]] = {
     "riemannian_gradient": (("p", "G"), "vector"),
     "riemannian_hessian": (("p", "G", "H", "X"), "vector"),
     "riemannian_gradient_from_storage": (("p",), "vector"),
+    "riemannian_hessian_from_storage": (("p", "g", "h", "X"), "vector"),
+    "euclidean_direction": (("p", "X"), "any"),
     "euclidean_representer": (("p", "X"), "any"),
     "storage_representer": (("p", "X"), "any"),
     "storage_vector": (("p", "X"), "any"),

@@ -13,7 +13,9 @@ from manifold_opt import gradient_descent, quasi_newton, trust_regions
 from manifold_opt.manifolds import (
     DoublyStochastic,
     Euclidean,
+    FixedRank,
     HalfSpace,
+    Manifold,
     MetricManifold,
     MissingOperation,
     NotOnManifold,
@@ -23,12 +25,26 @@ from manifold_opt.manifolds import (
     Rotations,
     Scaled,
     Sphere,
+    Stiefel,
     SymmetricPositiveDefinite,
     TangentBundle,
     Validated,
 )
+from manifold_opt.manifolds.wrapped import Wrapped
 
 RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("M", [FixedRank(4, 3, 2), Stiefel(4, 2), Sphere(2)], ids=repr)
+def test_nothing_of_the_inner_manifold_is_lost(M):
+    """A new operation of the interface must be forwarded too, or fallbacks would take its place silently."""
+    for name in (n for n in dir(Manifold) if not n.startswith("_")):
+        if name not in ("is_point", "is_vector"):  # ask check_point and check_vector
+            assert name in vars(Wrapped), name
+    N = Validated(M)
+    for name in ("takes_operators", "dim", "default_retraction", "point_shape", "operations"):
+        assert getattr(N, name) == getattr(M, name)
+    assert Scaled(M, 4.0).frobenius_scale == (4.0 * M.frobenius_scale if M.frobenius_scale is not None else None)
 
 
 # ---------------- scaled metrics and weights
