@@ -76,16 +76,16 @@ def _property(name: str) -> property:
 
 _PROPERTIES = """
     dim point_shape vector_shape embedding_shape isometric field stored_as_embedded injectivity_radius
-    sectional_curvature_bounds frobenius_scale takes_operators retractions inverse_retractions transports default_retraction
-    default_inverse_retraction default_transport
+    sectional_curvature_bounds frobenius_scale takes_operators retractions inverse_retractions transports
+    default_retraction default_inverse_retraction default_transport
 """
 _METHODS = """
     norm distance squared_distance coincidence_tolerance exp log geodesic mid_point retract inverse_retract
     get_retraction get_inverse_retraction get_transport vector_transport_to vector_transport_direction
     parallel_transport_to parallel_transport_direction get_basis get_coordinates get_vector project_point
     tangentialize embed_point embed_vector zero_vector riemannian_gradient riemannian_hessian
-    riemannian_gradient_from_storage riemannian_hessian_from_storage euclidean_direction euclidean_representer storage_representer storage_vector weingarten
-    injectivity_radius_at max_step random_vector check_vector
+    riemannian_gradient_from_storage riemannian_hessian_from_storage euclidean_direction euclidean_representer
+    storage_representer storage_vector weingarten injectivity_radius_at max_step random_vector check_vector
 """
 for _name in _PROPERTIES.split():
     setattr(Wrapped, _name, _property(_name))
