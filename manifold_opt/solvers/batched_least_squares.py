@@ -44,6 +44,7 @@ class BatchedModel:
         self.lam, self.factor = np.full(n, tau, dtype), np.full(n, 2.0, dtype)
         self.offset = np.full(n, np.inf, dtype)
         self.nonfinite = np.zeros(n, int)
+        self.levels: Any = None
 
     def begin(self, e: Any, eps: float) -> None:
         """Factorize all Jacobians, and choose the first scaling."""
@@ -132,8 +133,9 @@ def step(state: Any, problem: Any) -> None:
         _adapt(model, i, good.ravel()[i], ratio.ravel()[i])
         good |= _improves(state, candidate, running & ~good & finite, 0.9)
         # below the rounding of the cost its sign says nothing: two points might be better than each other for ever
-        blind = good & (predicted <= state.eps * e.cost) & (state.relative_offset**2 <= state.decrease_rounding)
+        blind = good & (predicted <= state.eps * e.cost)
         if blind.any():
+            blind &= state.relative_offset**2 <= state.decrease_rounding
             good &= ~blind | _improves(state, candidate, blind, 1.0)
         length = np.sqrt(np.einsum("...d,...d->...", coordinates, coordinates))
         _accept(state, problem, candidate, good, running, length)
@@ -152,6 +154,8 @@ def _adapt(model: BatchedModel, i: Any, good: Any, ratio: Any) -> None:
 
 def _improves(state: Any, candidate: Any, open_: Any, factor: float) -> Any:
     """Judge by the relative offset where the cost cannot tell."""
+    if not open_.any():
+        return open_
     e, model = state.evaluation, state.model
     offset, level = model.offset.reshape(open_.shape), state.decrease_rounding
     near = open_ & (offset**2 <= level) & (candidate.cost <= e.cost * (1.0 + level))
@@ -209,17 +213,22 @@ def relative_offset(state: Any) -> Any:
 
 def decrease_rounding(state: Any) -> Any:
     """Relative decreases of the cost that its rounding hides, an estimate."""
-    norm = state.residual_norm
-    return np.maximum(ROUNDING * state.eps, _rounding(state) / np.where(norm > 0.0, norm, 1.0))
+    return _levels(state)[0]
 
 
 def residual_rounding(state: Any) -> Any:
     """Size of the residuals that the rounding of the points explains, an estimate."""
-    return np.maximum(_rounding(state), state.eps**2 * state.first_residual_norm)
+    return _levels(state)[1]
 
 
-def _rounding(state: Any) -> Any:
-    p, members = state.evaluation.point, state.members
-    size = np.sqrt(np.sum(np.abs(p) ** 2, axis=tuple(range(len(members.shape), p.ndim))))
-    columns = np.sqrt(np.sum(state.model.norms**2, axis=0)).reshape(members.shape)
-    return 4.0 * state.eps * columns * size
+def _levels(state: Any) -> tuple[Any, Any]:
+    """Both, found once at an evaluation."""
+    e, model, members = state.evaluation, state.model, state.members
+    if model.levels is None or model.levels[0] is not e:
+        p, norm = e.point, state.residual_norm
+        size = np.sqrt(np.sum(np.abs(p) ** 2, axis=tuple(range(len(members.shape), p.ndim))))
+        columns = np.sqrt(np.sum(model.norms**2, axis=0)).reshape(members.shape)
+        rounding = 4.0 * state.eps * columns * size
+        relative = np.maximum(ROUNDING * state.eps, rounding / np.where(norm > 0.0, norm, 1.0))
+        model.levels = e, relative, np.maximum(rounding, state.eps**2 * state.first_residual_norm)
+    return model.levels[1], model.levels[2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from time import perf_counter
 from typing import Any
 
@@ -77,7 +76,8 @@ def should_stop(state: Any, problem: Any) -> bool:
 
 def _end(state: Any) -> None:
     members = state.members
-    counts = Counter(members.status.ravel().tolist())
+    found = {status: int(np.count_nonzero(members.status == status)) for status in Status}
+    counts = {status: n for status, n in found.items() if n}
     converged = sum(n for status, n in counts.items() if status.converged)
     total = members.status.size
     others = ", ".join(f"{n} {status.name}" for status, n in counts.items() if not status.converged)
