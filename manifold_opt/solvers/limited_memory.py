@@ -171,11 +171,12 @@ class LimitedMemory:
     def learn(self, M: Any, y: Any, ss: float | None = None, least: float = 0.0) -> None:
         """Store what was offered as a pair with the change y, if <s, y> > 0 and <s, y> >= least <s, s>.
 
-        ``ss`` is <s, s> where that is known.
+        ``ss`` is <s, s> where that is known; y may be the place of the gradient offered.
         """
         a, b, p = self._a, self._b, self.point
         W, Ri = self._W, self._Ri
-        W[b, 1] = y
+        if y.base is not W:
+            W[b, 1] = y
         products = M.inner(p, W[a : b + 1], y)
         sy, yy = products[-1].tolist()
         if ss is None:

@@ -28,6 +28,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.front import Common, batched_cost_objective, cost_objective, run
 from ..core.result import Result
 from ..directions.preconditioned import preconditioner_of
@@ -257,9 +259,11 @@ class QuasiNewtonState(LineSearchState):
         model.offer(X if t == 1.0 else t * X, old.gradient)
         model.move(M, self.transport, q, self._isometric)
         s, g = model.offered
-        stretch = self._stretch(M.norm(q, s)) if self.locking else 1.0
-        y = (new.gradient if stretch == 1.0 else new.gradient / stretch) - g
-        if self.damped:
+        if not (self.locking or self.damped):
+            y = np.subtract(new.gradient, g, out=g)
+        else:
+            stretch = self._stretch(M.norm(q, s)) if self.locking else 1.0
+            y = new.gradient / stretch - g
             y = self._curved(s, y, -t * g, M.inner(q, s, y), -t * M.inner(q, s, g))
         model.learn(M, y, self.step_norm**2 if self._isometric else None, least)
 
