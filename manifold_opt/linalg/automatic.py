@@ -23,11 +23,14 @@ class Automatic:
     eliminated_share : float
         Where one variable of a block matrix can be eliminated, and has at least this share of the columns, as points
         have in bundle adjustment, the solver is `SchurComplement`.
+    density : float
+        A matrix of which a larger part than this is not zero is dealt with as a dense one.
     """
 
     _: KW_ONLY
     dense_columns: int = 200
     eliminated_share: float = 0.6
+    density: float = 0.2
 
     def bind(self) -> Any:
         """Run-time object for matrices of which nothing is known: dense ones."""
@@ -41,7 +44,8 @@ class Automatic:
             variable = best_variable(J)
             if variable is not None and variable.size >= self.eliminated_share * J.shape[1]:
                 return SchurComplement()
-        return SparseCholesky()
+        numbers = sum(part.blocks.size for part in J.parts) if isinstance(J, BlockMatrix) else J.nnz
+        return SparseCholesky() if numbers <= self.density * J.shape[0] * J.shape[1] else DenseQR()
 
 
 def chosen(solver: Any, J: Any) -> Any:

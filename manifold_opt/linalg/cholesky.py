@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -99,12 +100,50 @@ class FrontTables:
         return row[block] + i, column[block] + j, at, np.concatenate([[0], ends])[starts]
 
 
-def front_tables(pattern: BlockPattern, relaxed: Relaxation) -> FrontTables:
-    """The tables of a pattern with the order of minimum degree, made once."""
-    tables = pattern.derived.get(relaxed)
+ORDERINGS = ("auto", "minimum-degree", "nested-dissection")
+# operations from which on a second order of elimination is tried
+_WORTH_ANOTHER = 1e9
+
+
+def front_tables(pattern: BlockPattern, relaxed: Relaxation, ordering: str = "auto") -> FrontTables:
+    """The tables of a pattern, made once for each way to make them.
+
+    Parameters
+    ----------
+    pattern : BlockPattern
+    relaxed : tuple
+        See `fronts`.
+    ordering : {"auto", "minimum-degree", "nested-dissection"}
+        See `SparseCholesky`.
+
+    Raises
+    ------
+    ImportError
+        When nested dissection is asked for and pymetis is not installed.
+    """
+    key = relaxed, ordering
+    tables = pattern.derived.get(key)
     if tables is None:
-        tables = pattern.derived[relaxed] = FrontTables(pattern, relaxed=relaxed)
+        order = nested_dissection if ordering == "nested-dissection" else None
+        tables = FrontTables(pattern, order, relaxed)
+        if ordering == "auto" and tables.fronts.operations > _WORTH_ANOTHER and find_spec("pymetis"):
+            other = FrontTables(pattern, nested_dissection, relaxed)
+            if other.fronts.operations < tables.fronts.operations:
+                tables = other
+        pattern.derived[key] = tables
     return tables
+
+
+def nested_dissection(indptr: Any, indices: Any) -> Any:
+    """The order of METIS."""
+    try:
+        import pymetis
+    except ImportError:
+        raise ImportError("the order of nested dissection needs the package pymetis, which is not installed.") from None
+    graph = pymetis.CSRAdjacency(indptr, indices) if hasattr(pymetis, "CSRAdjacency") else None
+    if graph is not None:
+        return np.array(pymetis.nested_dissection(graph)[0])
+    return np.array(pymetis.nested_dissection(xadj=indptr, adjncy=indices)[0])
 
 
 class Factorization:

@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from .cholesky import CompiledFronts, Factorization, NumpyFronts
+from .cholesky import CompiledFronts, Factorization, NumpyFronts, front_tables
+from .fronts import COARSE, RELAXED
 from .normal_matrix import BlockPattern
 
 # loading numba and what it compiled before takes about a second
@@ -252,8 +253,16 @@ def is_installed(name: str) -> bool:
     return module is None or module in sys.modules or find_spec(module) is not None
 
 
-def factorization(pattern: BlockPattern, name: str = "auto") -> Factorization:
+def factorization(pattern: BlockPattern, name: str = "auto", ordering: str = "auto") -> Factorization:
     """A factorization for matrices of this pattern.
+
+    Parameters
+    ----------
+    pattern : BlockPattern
+    name : str
+        See above.
+    ordering : {"auto", "minimum-degree", "nested-dissection"}
+        Of our own factorizations, see `SparseCholesky`; the others have theirs.
 
     Raises
     ------
@@ -269,4 +278,6 @@ def factorization(pattern: BlockPattern, name: str = "auto") -> Factorization:
             f"the factorization {name!r} needs the package {module}, which is not installed; installed are "
             f"{', '.join(repr(other) for other in METHODS if is_installed(other))}."
         )
+    if kind in (CompiledFronts, NumpyFronts):
+        return kind(pattern, front_tables(pattern, RELAXED if kind is CompiledFronts else COARSE, ordering))
     return kind(pattern)

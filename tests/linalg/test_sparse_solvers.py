@@ -237,3 +237,54 @@ def test_selected_inverse(method, seed):
     np.testing.assert_allclose(found.blocks(pairs), inverse[pairs[:, :, None], pairs[:, None, :]], atol=1e-12)
     with pytest.raises(KeyError, match="unit vector"):
         found.blocks(np.arange(pattern.size)[None])
+
+
+def grid(k):
+    """A cube of nodes of width 2, each tied to its neighbours."""
+    numbers = np.arange(k**3).reshape(k, k, k)
+    i = np.concatenate([numbers[1:].ravel(), numbers[:, 1:].ravel(), numbers[:, :, 1:].ravel()])
+    j = np.concatenate([numbers[:-1].ravel(), numbers[:, :-1].ravel(), numbers[:, :, :-1].ravel()])
+    rng = np.random.default_rng(0)
+    parts = [BlockPart(0, 2 * c, rng.standard_normal((len(i), 3, 2))) for c in (i, j)]
+    return BlockMatrix((3 * len(i), 2 * k**3), parts)
+
+
+@pytest.mark.parametrize("method", ["compiled", "numpy"])
+def test_orders_of_elimination(method):
+    pytest.importorskip("pymetis")
+    if not is_installed(method):
+        pytest.skip("numba is not installed")
+    J = grid(5)
+    r = np.random.default_rng(1).standard_normal(J.shape[0])
+    A = J.toarray()
+    expected = -np.linalg.solve(A.T @ A + np.eye(A.shape[1]), A.T @ r)
+    for ordering in ("minimum-degree", "nested-dissection"):
+        b = SparseCholesky(method, ordering).bind()
+        b.factor(J)
+        np.testing.assert_allclose(b.solve(r, 1.0)[0], expected, atol=1e-12)
+    with pytest.raises(ValueError, match="nested-dissection"):
+        SparseCholesky(ordering="natural")
+
+
+def test_a_better_order_is_taken_by_itself(monkeypatch):
+    pytest.importorskip("pymetis")
+    monkeypatch.setattr("manifold_opt.linalg.cholesky._WORTH_ANOTHER", 0.0)
+    operations = {}
+    for ordering in ("auto", "minimum-degree", "nested-dissection"):
+        b = SparseCholesky("numpy", ordering).bind()
+        b.factor(grid(9))
+        operations[ordering] = b._method.tables.fronts.operations
+    assert operations["auto"] == min(operations.values())
+
+
+def test_dense_matrices_are_taken_and_operators_refused():
+    rng = np.random.default_rng(0)
+    A, r = rng.standard_normal((9, 4)), rng.standard_normal(9)
+    np.testing.assert_allclose(bound(A).solve(r, 0.0)[0], -np.linalg.lstsq(A, r, rcond=None)[0], atol=1e-12)
+    with pytest.raises(TypeError, match="LSMR"):
+        bound(sp.linalg.aslinearoperator(A))
+
+
+def test_a_block_matrix_without_zeros_is_dealt_with_as_a_dense_one():
+    full = BlockMatrix((300, 250), [BlockPart(0, np.array([0]), np.ones((1, 300, 250)))])
+    assert type(chosen(Automatic(), full)).__name__ == "DenseQR"

@@ -114,8 +114,8 @@ def test_a_rejected_step_costs_no_jacobian_and_one_factorization():
     result = levenberg_marquardt(M, BLOCKS, START + 4.0, damping=Nielsen(tau=1e-9))
     rejected = result.evaluations["residual"] - result.evaluations["jacobian"]
     assert rejected > 0
-    # and one or two without damping, when convergence is near
-    assert result.state._solver.factorizations <= result.evaluations["residual"] + 3
+    # and some without damping when convergence is near, where steps are judged by the gradient
+    assert result.state._solver.factorizations <= 1.3 * result.evaluations["residual"]
 
 
 @pytest.mark.parametrize("method", ["lm", "trf", "dogbox"])
