@@ -46,7 +46,7 @@ _NAMES = {
         SymmetricPositiveDefinite TangentSpace Torus Unitary
         QuaternionPoses UnitQuaternions
         GeomstatsManifold import_geomstats
-        FixedRank KendallShape PreShape TensorTrain Tucker
+        FixedRank FixedRankFactors KendallShape PreShape TensorTrain Tucker
         Similarity
         Correlation Elliptope HermitianPositiveDefinite PSDFixedRank SpecialPositiveDefinite Spectrahedron
         MetricManifold Scaled TangentBundle Validated

@@ -9,6 +9,7 @@ from manifold_opt.manifolds.errors import MissingOperation, NotOnManifold, NotTa
 from manifold_opt.manifolds.essential import Essential
 from manifold_opt.manifolds.euclidean import Euclidean
 from manifold_opt.manifolds.fixed_rank import FixedRank
+from manifold_opt.manifolds.fixed_rank_factors import FixedRankFactors
 from manifold_opt.manifolds.flag import Flag
 from manifold_opt.manifolds.generalized_grassmann import GeneralizedGrassmann
 from manifold_opt.manifolds.generalized_stiefel import GeneralizedStiefel
@@ -61,6 +62,7 @@ __all__ = [
     "Essential",
     "Euclidean",
     "FixedRank",
+    "FixedRankFactors",
     "Flag",
     "GeneralizedGrassmann",
     "GeneralizedStiefel",

@@ -45,6 +45,8 @@ class Manifold(ABC):
         Whether the metric is the (Frobenius) metric of the embedding.
     field : {"real", "complex"}
         What points are made of.
+    open_storage : bool
+        Whether almost every array of the shape of a point is one, as factors of full rank are.
     takes_operators : bool
         Whether Euclidean derivatives may be sparse matrices, operators or `manifold_opt.linalg.LowRank`.
     stored_as_embedded : bool
@@ -92,6 +94,7 @@ class Manifold(ABC):
         field = "real"
         stored_as_embedded = True
 
+    open_storage: ClassVar[bool] = False
     takes_operators: ClassVar[bool] = False
     operations: ClassVar[frozenset[str]] = frozenset()
     retractions: ClassVar[Mapping[str, str]] = {
@@ -660,6 +663,7 @@ _OPERATIONS = frozenset(name for name in vars(Manifold) if not name.startswith("
     "inverse_retractions",
     "transports",
     "isometric_transports",
+    "open_storage",
     "takes_operators",
     "frobenius_scale",
     "is_point",

@@ -463,10 +463,10 @@ class FixedRank(Manifold):
     # ---------------- random and checks
 
     def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:
-        """Uniform frames, signs as `project_point` has them, and separate random singular values between 1 and 2."""
+        """Uniform frames, signs as `project_point` has them, and separate random singular values between 1 and 3."""
         rng = np.random.default_rng(rng)
         U, V = (frame_qf(frames.gaussian(rng, (*size, n, self.k), self.field)) for n in (self.m, self.n))
-        s = 2.0 - (np.arange(self.k) + rng.uniform(0.25, 0.75, (*size, self.k))) / self.k
+        s = 3.0 - 2.0 * (np.arange(self.k) + rng.uniform(0.25, 0.75, (*size, self.k))) / self.k
         U, V = low_rank.signed(U, V)
         return self.join(U, s[..., None] * np.eye(self.k), V)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from manifold_opt.manifolds import FixedRank, TensorTrain, Tucker
+from manifold_opt.manifolds import FixedRank, FixedRankFactors, TensorTrain, Tucker
 from manifold_opt.testing import (
     check_coordinates,
     check_embedding,
@@ -31,6 +31,11 @@ class Turned:
 
 @dataclass(frozen=True, repr=False)
 class TurnedFixedRank(Turned, FixedRank):
+    pass
+
+
+@dataclass(frozen=True, repr=False)
+class TurnedFactors(Turned, FixedRankFactors):
     pass
 
 
@@ -61,6 +66,7 @@ class TurnedTensorTrain(Turned, TensorTrain):
     [
         TurnedFixedRank(5, 4, 2),
         TurnedFixedRank(4, 3, 2, field="complex"),
+        TurnedFactors(5, 4, 2),
         TurnedTucker((4, 3, 3), (2, 2, 2)),
         TurnedTensorTrain((3, 3, 4), (2, 2)),
         TurnedTensorTrain((3, 2, 2, 3), (2, 3, 2)),
