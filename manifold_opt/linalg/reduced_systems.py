@@ -22,6 +22,8 @@ from .normal_matrix import NormalPattern
 REDUCED = ("dense", "sparse", "iterative")
 # "auto": up to so many columns a dense factorization takes milliseconds; pairs beyond which S is not formed
 _DENSE_COLUMNS, _MOST_PAIRS = 1000, 50_000_000
+# products with S for one step, beyond which a step that is less exact serves better
+_MOST_PRODUCTS = 500
 # columns that several groups share have one block of a preconditioner up to this size
 _MOST_SHARED = 100
 
@@ -355,7 +357,7 @@ class ImplicitSystem(ReducedSystem):
         z = precondition(r)
         p, square = z, float(r.dot(z))
         target = eta * eta * square
-        for _ in range(self.rule.max_products or max(20, 4 * len(b))):
+        for _ in range(self.rule.max_products or min(max(20, 4 * len(b)), _MOST_PRODUCTS)):
             if not square > target:
                 break
             Sp = self.product(p)

@@ -36,6 +36,8 @@ from .small_cholesky import inverse_cholesky
 # damping of the projection onto the range of J, relative to its columns: what rounding of S allows, far below what a
 # gauge or a weakly determined variable needs
 _PROJECTION = 1e-11
+# forcing term of what is not a step
+_EXACT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class SchurComplement(Iterative):
     preconditioner : {"schur-jacobi", "block-jacobi", "jacobi", None}
         Of the conjugate gradients: the diagonal blocks of the reduced matrix, those of F'F, or its diagonal.
     gamma, alpha, least, largest, max_products
-        Of the conjugate gradients, see `Iterative`.
+        Of the conjugate gradients, see `Iterative`; by default the forcing term is between 0.01 and 0.1 here, where
+        products are dear, and ``max_products`` is 500 at most.
 
     Raises
     ------
@@ -70,6 +73,8 @@ class SchurComplement(Iterative):
     reduced: str = "auto"
     method: str = "auto"
     preconditioner: str | None = "schur-jacobi"
+    least: float = 1e-2
+    largest: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -201,7 +206,7 @@ class BoundSchur:
         """|P r|: the length of J s for all but no damping, which leaves a gauge alone."""
         norms = self.column_norms()
         scale = np.where(norms > 0.0, norms, 1.0)
-        _, Js = self._solved(r, _PROJECTION, scale, self.rule.least)
+        _, Js = self._solved(r, _PROJECTION, scale, _EXACT)
         return math.sqrt(max(-float(r.dot(Js)), 0.0))
 
     def damped_projection(self, r: Any, lam: float, scale: Any = None) -> float:

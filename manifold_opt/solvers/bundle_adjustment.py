@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 # holds back what is weakly determined, focal lengths against distances and the bending of a street. At 200 cameras
 # 1e-7 takes 31 steps and 1e-10 takes 7.
 _FIRST_DAMPING = 1e-10
+# conjugate gradients take the more products the less damping there is
+_FIRST_DAMPING_ITERATIVE = 1e-6
 EDITS = ("max_iterations", "max_evaluations", "max_time", "tolerance")
 
 
@@ -76,7 +78,7 @@ def bundle_adjust(
     linear_solver : optional
         Default ``SchurComplement()``.
     damping : Damping, optional
-        Default ``Nielsen(tau=1e-10)``.
+        Default ``Nielsen(tau=1e-10)``, and 1e-6 for conjugate gradients.
     **common
         Keywords of all solvers, see `manifold_opt.core.front.Common`. ``tolerance`` (1e-9): the run has converged when
         a step that kept its promise decreased the cost by less than this, relatively. At most 200 iterations.
@@ -106,6 +108,10 @@ def bundle_adjust(
         raise TypeError(f"`problem` must be a BundleProblem, such as datasets.read_bal(path) gives; got {problem!r}.")
     more = (blocks,) if isinstance(blocks, ResidualBlock) else tuple(blocks)
     check_keywords(bundle_adjust, common)
+    solver = SchurComplement() if linear_solver is None else linear_solver
+    if damping is None:
+        iterative = getattr(solver, "reduced", "") == "iterative"
+        damping = Nielsen(tau=_FIRST_DAMPING_ITERATIVE if iterative else _FIRST_DAMPING)
     if common.get("stopping") is None:
         edits = {name: common.pop(name) for name in EDITS if name in common}  # type: ignore[misc]
         common["stopping"] = _stopping(**edits)
@@ -115,8 +121,8 @@ def bundle_adjust(
         BlockObjective((problem.block(loss), *more)),
         problem.start if p0 is None else p0,
         fixed=_held(gauge, fixed),
-        linear_solver=SchurComplement() if linear_solver is None else linear_solver,
-        damping=Nielsen(tau=_FIRST_DAMPING) if damping is None else damping,
+        linear_solver=solver,
+        damping=damping,
         **common,
     )
     if not result.converged:
