@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from manifold_opt.linalg.namespace import Array, namespace
 from manifold_opt.manifolds.arrays import scalar, written
 from manifold_opt.manifolds.base import Manifold
@@ -114,9 +116,14 @@ class MetricManifold(Manifold):
         k = len(self.embedding_shape)
         return namespace(Z).reshape(Z, (*Z.shape[: Z.ndim - k], math.prod(self.embedding_shape)))
 
+    def _at(self, p: Array) -> Array:
+        """The matrix, in the precision of p."""
+        A = self.matrix(p)
+        return A.astype(p.dtype, copy=False) if type(A) is np.ndarray and type(p) is np.ndarray else A
+
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """``x' A(p) y``."""
-        A, x = self.matrix(p), self._flat(p, X)
+        A, x = self._at(p), self._flat(p, X)
         y = x if Y is X else self._flat(p, Y)
         xp = namespace(A, x, y)
         return scalar(xp.sum(x * xp.matmul(A, y[..., None])[..., 0], axis=-1))
@@ -130,7 +137,7 @@ class MetricManifold(Manifold):
         B = self.manifold.get_basis(p)
         E = self._flat(p.reshape((*self._batch(p), 1, *self.point_shape)), B)
         xp = namespace(E)
-        gram = xp.matmul(xp.matmul(E, self.matrix(p)), E.swapaxes(-1, -2))
+        gram = xp.matmul(xp.matmul(E, self._at(p)), E.swapaxes(-1, -2))
         L = xp.linalg.cholesky(0.5 * (gram + gram.swapaxes(-1, -2)))
         flat = B.reshape((*B.shape[: B.ndim - len(self.vector_shape)], math.prod(self.vector_shape)))
         return xp.linalg.solve(L, flat).reshape(B.shape), L
