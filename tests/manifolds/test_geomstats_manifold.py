@@ -30,8 +30,11 @@ from manifold_opt import (
     Stiefel,
     Symmetric,
     SymmetricPositiveDefinite,
+    adaptive_regularization_with_cubics,
+    conjugate_gradient_descent,
     functions,
     gradient_descent,
+    levenberg_marquardt,
     quasi_newton,
     trust_regions,
 )
@@ -280,6 +283,34 @@ def test_mean_of_normal_distributions():
     ours = quasi_newton(H, g.fused, points[0] / scale, tolerance=1e-10)
     assert theirs.converged and ours.converged
     np.testing.assert_allclose(theirs.point, ours.point * scale, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        gradient_descent,
+        conjugate_gradient_descent,
+        quasi_newton,
+        trust_regions,
+        adaptive_regularization_with_cubics,
+        levenberg_marquardt,
+    ],
+    ids=lambda solver: solver.__name__,
+)
+def test_every_solver_takes_it(solver):
+    """The mean of three normal distributions; least squares by differences, as geomstats cannot be traced."""
+    M = GeomstatsManifold(information("NormalDistributions", 1))
+    points = np.array([[0.0, 1.0], [0.5, 1.5], [-0.2, 0.8]])
+    expected = quasi_newton(M, functions.FrechetMean(M, points).fused, points[0], tolerance=1e-9).point
+    if solver is levenberg_marquardt:
+        residual = lambda p: M.get_coordinates(points, M.log(points, p)).reshape(-1)
+        with pytest.warns(match="finite differences"):
+            result = solver(M, residual, points[0], max_iterations=12)
+        np.testing.assert_allclose(result.point, expected, atol=1e-3)
+    else:
+        result = solver(M, functions.FrechetMean(M, points).fused, points[0], tolerance=1e-7)
+        assert result.converged
+        np.testing.assert_allclose(result.point, expected, atol=1e-6)
 
 
 def test_maximum_likelihood_on_gamma_distributions():
