@@ -19,6 +19,7 @@ References
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-# Fronts are joined with their parent while at most this part of the result is zeros: up to so many pivots, and so on.
+# Fronts are joined with their parent while at most this part of the result is zeros: up to so many pivots, and so on,
+# the less the more pivots there are.
 # Zeros cost arithmetic, small fronts cost calls; the numbers were found on pose graphs, and matter by some 10 %.
 RELAXED = ((12, 0.8), (32, 0.3), (64, 0.1), (10**9, 0.05))
 # the same where a call costs as much as some 10^4 operations
@@ -112,57 +114,27 @@ class Fronts:
     def updates(self) -> tuple[Any, int]:
         """Where the update of each front lies in a common memory, and the size of that memory.
 
-        An update is made when its front is eliminated and gone when that of the parent is: places that were left are
-        used again.
+        An update is made when its front is eliminated and gone when that of the parent is. Those of even depth in the
+        tree are on one stack, those of odd depth on another: children are then on top of theirs.
         """
         sizes = (self.q.astype(np.int64) ** 2).tolist()
-        children, starts = (x.tolist() for x in self.children)
-        places, free, top = [0] * len(sizes), _FreeList(), 0
+        parent = self.parent.tolist()
+        n = len(sizes)
+        odd, freed = [0] * n, [0] * n
+        for front in range(n - 1, -1, -1):
+            if parent[front] >= 0:
+                odd[front] = 1 - odd[parent[front]]
         for front, size in enumerate(sizes):
-            if size:
-                places[front] = free.take(size)
-                top = max(top, places[front] + size)
-            for child in children[starts[front] : starts[front + 1]]:
-                free.give(places[child], sizes[child])
-        return np.array(places, np.int64), top
-
-
-class _FreeList:
-    """Places in a memory without end: the lowest gap that is large enough."""
-
-    def __init__(self) -> None:
-        self._gaps: list[tuple[int, int]] = []
-        self._end = 0
-
-    def take(self, size: int) -> int:
-        for i, (place, gap) in enumerate(self._gaps):
-            if gap >= size:
-                if gap == size:
-                    del self._gaps[i]
-                else:
-                    self._gaps[i] = (place + size, gap - size)
-                return place
-        place = self._end
-        self._end += size
-        return place
-
-    def give(self, place: int, size: int) -> None:
-        if not size:
-            return
-        gaps, i = self._gaps, 0
-        while i < len(gaps) and gaps[i][0] < place:
-            i += 1
-        if i and gaps[i - 1][0] + gaps[i - 1][1] == place:
-            i -= 1
-            gaps[i] = (gaps[i][0], gaps[i][1] + size)
-        else:
-            gaps.insert(i, (place, size))
-        if i + 1 < len(gaps) and gaps[i][0] + gaps[i][1] == gaps[i + 1][0]:
-            gaps[i] = (gaps[i][0], gaps[i][1] + gaps[i + 1][1])
-            del gaps[i + 1]
-        if sum(gaps[i]) == self._end:
-            self._end = gaps[i][0]
-            del gaps[i]
+            if parent[front] >= 0:
+                freed[parent[front]] += size
+        places, top, most = [0] * n, [0, 0], [0, 0]
+        for front, size in enumerate(sizes):
+            k = odd[front]
+            places[front] = top[k]
+            top[k] += size
+            most[k] = max(most[k], top[k])
+            top[1 - k] -= freed[front]
+        return np.array(places, np.int64) + most[0] * np.array(odd, np.int64), sum(most)
 
 
 def fronts(
@@ -277,18 +249,20 @@ class _Columns:
         parent, q = self.parent.tolist(), self.below.tolist()
         p, zeros = self.width.tolist(), [0] * n
         into = list(range(n))
+        limits, shares = [most for most, _ in relaxed], [share for _, share in relaxed]
+        # areas of the triangles and rectangles that the columns fill, zeros included
+        area = [k * (k + 1) // 2 + k * below for k, below in zip(p, q, strict=True)]
         for c in range(n):
             a = parent[c]
             if a < 0:
                 continue
-            joined_p, q_a = p[c] + p[a], q[a]
-            area = joined_p * (joined_p + 1) // 2 + joined_p * q_a
-            own = p[c] * (p[c] + 1) // 2 + p[c] * q[c] - zeros[c]
-            other = p[a] * (p[a] + 1) // 2 + p[a] * q_a - zeros[a]
-            empty = area - own - other
-            if empty <= 0 or any(joined_p <= most and empty <= part * area for most, part in relaxed):
-                into[c] = a
-                p[a], zeros[a] = joined_p, empty
+            pivots = p[c] + p[a]
+            whole = pivots * (pivots + 1) // 2 + pivots * q[a]
+            empty = whole - area[c] - area[a] + zeros[c] + zeros[a]
+            if empty > 0 and empty > shares[bisect_left(limits, pivots)] * whole:
+                continue
+            into[c] = a
+            p[a], zeros[a], area[a] = pivots, empty, whole
         # the column that each was joined to in the end; parents come later
         for c in range(n - 1, -1, -1):
             into[c] = into[into[c]]
