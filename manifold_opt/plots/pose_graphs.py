@@ -79,8 +79,8 @@ def draw(axes: Any, graph: Any, poses: Any, weights: Any = None) -> None:
     for mask, color, width, label in kinds:
         if not mask.any():
             continue
-        lines = np.stack([t[i[mask]], t[j[mask]]], axis=1)
-        style = {"colors": color, "linewidths": width, "label": label}
+        lines: Any = np.stack([t[i[mask]], t[j[mask]]], axis=1)
+        style: dict[str, Any] = {"colors": color, "linewidths": width, "label": label}
         if d == 3:
             from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
