@@ -19,6 +19,7 @@ NAMES = (
     "bundle_adjustment",
     "sparse",
     "batches",
+    "pose_graphs",
 )
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
