@@ -254,16 +254,16 @@ class PoseGraph:
             largest = np.abs(w).max(axis=1)
             bad = np.flatnonzero(w[:, 0] < -_ROUNDED * largest)
             if len(bad):
-                raise self._information_error(bad, "block of the ")
+                raise self._information_error(bad, "a block of the")
             singular = w[:, 0] <= _ROUNDED * largest
             safe = np.where(singular[:, None], 1.0, w)
             weights.append(np.where(singular, 0.0, factor * block.shape[1] / (1.0 / safe).sum(axis=1)))
         return weights[0], weights[1]
 
-    def _information_error(self, bad: Any, what: str = "") -> InformationError:
+    def _information_error(self, bad: Any, what: str = "an") -> InformationError:
         i, j = self.ids[self.edges[bad[0]]]
         return InformationError(
-            f"{len(bad)} of {self.num_edges} edges have a {what}information matrix that is not positive definite (the "
+            f"{len(bad)} of {self.num_edges} edges have {what} information matrix that is not positive definite (the "
             f"first is edge {bad[0]}, from {i} to {j}); correct them, or take graph.repaired()."
         )
 

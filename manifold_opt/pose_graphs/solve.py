@@ -55,7 +55,7 @@ class PoseGraphResult(Result):
         How that was found.
     initial_costs, costs : dict
         ``"chordal"`` (F, no half) and ``"log"`` (half the sum of squares, NaN where an information matrix is
-        indefinite) at the start and at the answer, without losses.
+        indefinite) at the start and at the answer, without losses, and without edges that are not believed.
     seconds : dict
         ``"init"``, ``"solve"``, ``"certify"``, and ``"escape"`` from a minimum that was not the best.
     ranks : list of int
@@ -285,12 +285,12 @@ def solve_pose_graph(
         weights=weights,
         start=start,
         init=name,
-        initial_costs=pose_graph_costs(graph, start),
+        initial_costs=pose_graph_costs(graph_used, start),
         seconds=seconds,
     )
     if certify:
         _certified(answer, graph_used, escape, tolerance_of_certificate, options)
-    answer.costs = pose_graph_costs(graph, answer.poses)
+    answer.costs = pose_graph_costs(graph_used, answer.poses)
     return answer
 
 
