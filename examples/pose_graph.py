@@ -1,7 +1,7 @@
 """A drive through a city with wrong loop closures: where was the robot?
 
-Least squares over all edges is pulled apart by the outliers; graduated non-convexity tells them from the others, and what
-is left is solved to a certified global optimum. Independent: the true poses, and the same graph without outliers.
+Least squares over all edges is pulled apart by the outliers; graduated non-convexity tells them from the others, and
+what is left is solved to a certified global optimum. Independent: the true poses, and who is an outlier.
 """
 
 import numpy as np
