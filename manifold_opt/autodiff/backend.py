@@ -137,7 +137,7 @@ class AutomaticBackend(Backend):
         from .finite_differences import hessian_by_differences
 
         by_differences = hessian_by_differences(self.gradient(f, M), M)
-        if not M.has("riemannian_hessian" if M.stored_as_embedded else "riemannian_hessian_from_storage"):
+        if not M.has("riemannian_hessian_from_storage"):
             return by_differences
         storage = self.storage_hessian(f)
         failed = False

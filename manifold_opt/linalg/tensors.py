@@ -131,8 +131,8 @@ class SparseTensor:
     --------
     >>> import numpy as np
     >>> T = SparseTensor([[0, 1, 1], [1, 0, 1]], np.array([2.0, 3.0]), (2, 2, 2))
-    >>> T.toarray()[0, 1, 1]
-    np.float64(2.0)
+    >>> float(T.toarray()[0, 1, 1])
+    2.0
     """
 
     __slots__ = ("indices", "shape", "values")

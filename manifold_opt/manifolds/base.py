@@ -156,6 +156,8 @@ class Manifold(ABC):
         """
         if name in self.operations:
             return True
+        if name == "riemannian_hessian_from_storage" and self.stored_as_embedded:
+            return self.has("riemannian_hessian")
         own = getattr(type(self), name, None)
         general = getattr(Manifold, name, None)
         if own is None and name not in _OPERATIONS:

@@ -69,8 +69,8 @@ class FixedRankFactors(Manifold):
     operations: ClassVar[frozenset[str]] = frozenset(
         """
         inner get_coordinates get_vector project_point project_vector tangentialize embed_point embed_vector
-        riemannian_gradient riemannian_hessian riemannian_gradient_from_storage riemannian_hessian_from_storage
-        euclidean_representer storage_vector storage_representer euclidean_direction random_point check_point
+        riemannian_gradient riemannian_hessian riemannian_gradient_from_storage
+        euclidean_representer storage_vector storage_representer random_point check_point
         check_vector injectivity_radius injectivity_radius_at max_step
         """.split()
     )

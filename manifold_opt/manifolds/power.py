@@ -309,6 +309,10 @@ class PowerManifold(Manifold):
         """Each copy."""
         return self.manifold.riemannian_gradient_from_storage(p, g)
 
+    def riemannian_hessian_from_storage(self, p: Array, g: Array, h: Array, X: Array) -> Array:
+        """Each copy."""
+        return self.manifold.riemannian_hessian_from_storage(p, g, h, X)
+
     def euclidean_representer(self, p: Array, X: Array) -> Array:
         """Each copy."""
         return self.manifold.euclidean_representer(p, X)

@@ -422,6 +422,11 @@ class ProductManifold(Manifold):
         functions = self._each("riemannian_gradient_from_storage")
         return self.join_vector(*self._factorwise(functions, (self._points, self._points), (p, g)))
 
+    def riemannian_hessian_from_storage(self, p: Array, g: Array, h: Array, X: Array) -> Array:
+        """Each factor; h is the derivative of all of g along X."""
+        layouts = (self._points, self._points, self._points, self._vectors)
+        return self.join_vector(*self._factorwise(self._each("riemannian_hessian_from_storage"), layouts, (p, g, h, X)))
+
     def euclidean_representer(self, p: Array, X: Array) -> Array:
         """Each factor."""
         functions = self._each("euclidean_representer")

@@ -8,7 +8,15 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from manifold_opt import Euclidean, Problem, trust_regions
 from manifold_opt.linalg import LowRank
-from manifold_opt.manifolds import FixedRank, MissingOperation, NotOnManifold, NotTangent
+from manifold_opt.manifolds import (
+    FixedRank,
+    MissingOperation,
+    NotOnManifold,
+    NotTangent,
+    PowerManifold,
+    ProductManifold,
+    Sphere,
+)
 from manifold_opt.objectives import CostObjective
 
 M = FixedRank(7, 5, 2)
@@ -172,6 +180,29 @@ def test_derivatives_from_storage_are_those_from_the_embedding():
     np.testing.assert_allclose(e.hessian(X), M.riemannian_hessian(p, G, H, X), atol=1e-12)
     result = trust_regions(M, f, p)
     assert result.converged and result.evaluations["hessian"] > 0
+
+
+def test_derivatives_from_storage_in_powers_and_products():
+    """Exact there too: the Hessian of a sum over the parts is that of each."""
+    N = FixedRank(4, 3, 2)
+    for whole in (PowerManifold(N, 2), ProductManifold(A=N, x=Sphere(2))):
+        rng = np.random.default_rng(0)
+        p = whole.random_point(rng)
+        X = whole.random_vector(p, rng)
+
+        first = (lambda q: q[0]) if isinstance(whole, PowerManifold) else (lambda q: whole.split(q)[0])  # noqa: B023
+
+        def f(q, first=first):
+            U, S, V = N.split(first(q))
+            return anp.sum((U @ S @ V.T - TARGET[:4, :3]) ** 4)
+
+        e = Problem(whole, CostObjective(f)).evaluate(p)
+        h = 1e-4
+        ends = [
+            whole.vector_transport_to(q, Problem(whole, CostObjective(f)).gradient(q), p, method="projection")
+            for q in (whole.retract(p, X, h), whole.retract(p, X, -h))
+        ]
+        np.testing.assert_allclose(e.hessian(X), (ends[0] - ends[1]) / (2 * h), atol=1e-4)
 
 
 def test_a_sparse_gradient_may_fill_one_matrix_again_and_again():
