@@ -17,7 +17,7 @@ from manifold_opt.manifolds.arrays import expanded, frobenius, scalar, written
 from manifold_opt.manifolds.base import safe_sqrt_of
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.flat_chart import dense
-from manifold_opt.manifolds.positive_definite import gram, solved
+from manifold_opt.manifolds.positive_definite import diagonal, gram, solved
 from manifold_opt.manifolds.symmetric_positive_definite import SymmetricPositiveDefinite
 
 __all__ = ["BuresWasserstein"]
@@ -83,6 +83,11 @@ class BuresWasserstein(SymmetricPositiveDefinite):
         if low.ndim == 0:
             return -_FRACTION / float(low) if low < 0.0 else math.inf
         return np.where(low < 0.0, -_FRACTION / np.where(low < 0.0, low, -1.0), math.inf)
+
+    def coincidence_tolerance(self, p: Array, q: Array) -> Any:
+        """8 eps times the length of a factor of p, the root of its trace, and a bound of its condition."""
+        xp = namespace(p)
+        return super().coincidence_tolerance(p, q) * xp.sqrt(xp.sum(diagonal(p), axis=-1))
 
     # ---------------- metric
 

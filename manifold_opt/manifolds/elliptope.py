@@ -120,7 +120,9 @@ class Elliptope(SphericalFactors):
     # ---------------- coordinates
 
     # Rows have the coordinates of their spheres; the turns of the columns span a subspace of these, and a block
-    # reflection that completes it gives coordinates of its complement.
+    # reflection that completes it gives coordinates of its complement. The reflection is smooth where the first entries
+    # tell the turns apart, which coordinates of one row cannot: those of the first row leave the turns around it, of
+    # which those of the second leave fewer, and so on. These are put in front.
 
     @functools.cached_property
     def _sphere(self) -> Sphere:
@@ -128,7 +130,15 @@ class Elliptope(SphericalFactors):
 
     def _row_coordinates(self, p: Array, X: Array) -> Array:
         c = self._sphere.get_coordinates(self._rows(p), self._rows(X))
-        return c.reshape((*c.shape[:-2], c.shape[-2] * c.shape[-1]))
+        return c.reshape((*c.shape[:-2], c.shape[-2] * c.shape[-1]))[..., self._order]
+
+    @functools.cached_property
+    def _order(self) -> np.ndarray:
+        """The coordinates of the rows, those that tell the turns apart first."""
+        size, step = self._sphere.n, 2 if self._complex else 1
+        place = np.arange(self.n * size).reshape(self.n, size)
+        first = np.arange(size) < size - step * np.arange(self.n)[:, None]
+        return np.concatenate([place[first], place[~first]])
 
     def _rows(self, a: Array) -> Array:
         return paired(a) if self._complex else a
@@ -159,7 +169,8 @@ class Elliptope(SphericalFactors):
         c = c[..., None]
         if self._turns:
             c = frames.complement_vector(self._vertical_frame(p), c)
-        c = c.reshape((*c.shape[:-2], self.n, c.shape[-2] // self.n))
+        c = c[..., np.argsort(self._order), 0]
+        c = c.reshape((*c.shape[:-1], self.n, self._sphere.n))
         X = self._sphere.get_vector(self._rows(p), c)
         return written(unpaired(X) if self._complex else X, out)
 

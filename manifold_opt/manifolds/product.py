@@ -292,7 +292,12 @@ class ProductManifold(Manifold):
         return names[0] if all(name == names[0] for name in names) else dict(zip(self.names, names))
 
     def _names(self, kind: str) -> list[str]:
-        return list(dict.fromkeys(name for M in self._parts for name in M._names(kind)))
+        names = dict.fromkeys(name for M in self._parts for name in M._names(kind))
+        if kind == "inverse retraction":
+            # to undo a retraction of its name, it must be known to every factor that knows the retraction
+            known = [set(M._names("retraction")) - set(M._names(kind)) for M in self._parts]
+            names = {name: None for name in names if not any(name in part for part in known)}
+        return list(names)
 
     def _table(self, kind: str) -> Mapping[str, str]:
         return {name: name for name in self._names(kind)}
@@ -306,7 +311,7 @@ class ProductManifold(Manifold):
                 self[name]
             return tuple(method.get(name) for name in self.names)
         chosen = tuple(method if method in M._names(kind) else None for M in self._parts)
-        if all(name is None for name in chosen):
+        if all(name is None for name in chosen) or method not in self._names(kind):
             raise unknown_name(kind, method, self._names(kind), repr(self))
         return chosen
 

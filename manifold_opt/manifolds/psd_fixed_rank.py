@@ -106,6 +106,11 @@ class PSDFixedRank(FactorQuotient):
             return -0.99 / float(low) if low < 0.0 else math.inf
         return np.where(low < 0.0, -0.99 / np.where(low < 0.0, low, -1.0), math.inf)
 
+    def coincidence_tolerance(self, p: Array, q: Array) -> Any:
+        """8 eps times the norm of p."""
+        xp = namespace(p)
+        return super().coincidence_tolerance(p, q) * xp.sqrt(frobenius(xp, p, p, 2))
+
     # ---------------- geodesics
 
     @log_derivative

@@ -260,7 +260,7 @@ MANIFOLDS = [
     PSDFixedRank(3, 3),
     PSDFixedRank(4, 2, field="complex"),
     Elliptope(4, 2),
-    Elliptope(5, 3),
+    Elliptope(5, 4),
     Elliptope(3, 2, field="complex"),
     Spectrahedron(3, 1),
     Spectrahedron(4, 3),

@@ -14,6 +14,7 @@ from manifold_opt.manifolds import (
     MissingOperation,
     NotOnManifold,
     NotTangent,
+    ProductManifold,
     ProjectiveSpace,
     PSDFixedRank,
     Spectrahedron,
@@ -217,6 +218,45 @@ def test_inverse_retraction_of_the_elliptope_far_away():
         M.inverse_retract(p, np.concatenate([-p[:1], p[1:]]))
     with pytest.raises(MissingOperation, match=r"logarithm.*iterative"):
         M.log(p, q)
+
+
+def test_elliptope_coordinates_are_smooth_for_higher_rank():
+    """The turns around two rows in R^4 are told apart by others only: the coordinates must not start with two rows."""
+    M = Elliptope(6, 4)
+    p = M.random_point(0)
+    X = M.random_vector(p, 1)
+    q = M.retract(p, 1e-7 * M.random_vector(p, 2))
+    there = M.get_coordinates(q, M.vector_transport_to(p, X, q))
+    np.testing.assert_allclose(there, M.get_coordinates(p, X), atol=1e-4)
+
+
+def test_products_invert_what_every_factor_can_invert():
+    """The elliptope has an exponential without a logarithm: the product must not mix it with another inverse."""
+    M = ProductManifold(C=Elliptope(3, 2), S=Spectrahedron(3, 2))
+    assert "exponential" not in M._names("inverse retraction")
+    with pytest.raises(ValueError, match="no inverse retraction named 'exponential'"):
+        M.get_inverse_retraction("exponential")
+    p = M.random_point(0)
+    X = 0.1 * M.random_vector(p, 1)
+    np.testing.assert_allclose(M.inverse_retract(p, M.retract(p, X)), X, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_gradients_of_distances_at_any_scale(scale):
+    """Where points coincide is relative to their size."""
+    import autograd
+
+    for M, N in (
+        (PSDFixedRank(3, 2), math.sqrt(scale)),
+        (SymmetricPositiveDefinite(2, metric="bures-wasserstein"), scale),
+    ):
+        p = N * M.random_point(0)
+        X = M.random_vector(p, 1)
+        q = M.exp(p, X, 1e-6 * math.sqrt(scale) / M.norm(p, X))
+        g = M.riemannian_gradient(p, autograd.grad(lambda x: M.distance(x, q))(p))  # noqa: B023
+        assert M.norm(p, g) == pytest.approx(1.0, rel=1e-8)
+        g = M.riemannian_gradient(p, autograd.grad(lambda x: M.distance(x, p))(p))  # noqa: B023
+        assert M.norm(p, g) == 0.0
 
 
 def test_messages():
