@@ -61,6 +61,7 @@ class PSDFixedRank(FactorQuotient):
     k: int
     field: str = "real"
 
+    open_storage: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset(
         "inner distance exp log get_coordinates get_vector project_point project_vector tangentialize "
         "riemannian_gradient riemannian_hessian weingarten random_point check_point check_vector injectivity_radius "
