@@ -319,6 +319,9 @@ class Manifold(ABC):
         return self._resolved("transport", method if method is not None else self.default_transport)
 
     def _resolved(self, kind: str, method: Any) -> Callable[..., Array]:
+        if type(method) is str and method in self._table(kind) and self._works(kind, method):
+            function: Callable[..., Array] = getattr(self, self._table(kind)[method])
+            return function
         return resolve(self, kind, {name: self._table(kind)[name] for name in self._names(kind)}, method)
 
     def _table(self, kind: str) -> Mapping[str, str]:

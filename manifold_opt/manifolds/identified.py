@@ -148,6 +148,10 @@ class Identified(Manifold):
     def _resolved(self, kind: str, method: Any) -> Callable[..., Array]:
         if not isinstance(method, str):
             return super()._resolved(kind, method)
+        own = self._table(kind).get(method, "")
+        if own in vars(type(self)):  # a shorter way than through the model
+            function: Callable[..., Array] = getattr(self, own)
+            return function
         resolve = {
             "retraction": self.model.get_retraction,
             "inverse retraction": self.model.get_inverse_retraction,

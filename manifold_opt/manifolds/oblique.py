@@ -5,15 +5,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from manifold_opt.linalg.namespace import Array
 from manifold_opt.manifolds.base import Manifold
+from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.identified import Identified, paired, unpaired
 from manifold_opt.manifolds.parameters import positive_integers, real_or_complex
 from manifold_opt.manifolds.power import PowerManifold
 from manifold_opt.manifolds.sphere import Sphere
 
 __all__ = ["ArraySphere", "ComplexCircle", "Oblique"]
+
+# lost in the sum with any length that is a normal number
+_TINY = 1e-300
+_DOUBLE, _COMPLEX = np.dtype(np.float64), np.dtype(np.complex128)
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +79,117 @@ class Oblique(Identified):
     def _back(self, a: Array) -> Array:
         return (unpaired(a) if self.field == "complex" else a).swapaxes(-1, -2)
 
+    # ---------------- one real float64 matrix: the formulas of the sphere on columns, without the rearrangement
+
+    def _short(self, *arrays: Array) -> bool:
+        for a in arrays:
+            if type(a) is not np.ndarray or a.dtype is not _DOUBLE or a.ndim != 2:
+                return False
+        return self.field == "real"
+
+    def inner(self, p: Array, X: Array, Y: Array) -> Any:
+        """``Re tr(X^H Y)``."""
+        if type(X) is np.ndarray and type(Y) is np.ndarray and X.ndim == 2 == Y.ndim == p.ndim:
+            return float(np.vdot(X, Y).real)
+        return super().inner(p, X, Y)
+
+    def norm(self, p: Array, X: Array) -> Any:
+        """The Frobenius norm."""
+        if type(X) is np.ndarray and X.ndim == 2 == p.ndim:
+            return math.sqrt(np.vdot(X, X).real)
+        return super().norm(p, X)
+
+    @log_derivative
+    def distance(self, p: Array, q: Array) -> Any:
+        """The root of the sum of squared angles between columns."""
+        if self._short(p, q):
+            Y, c = _column_rejection(p, q)
+            angles = np.arctan2(np.sqrt(_columns(Y, Y)), c)
+            return math.sqrt(angles.dot(angles))
+        return self.model.distance(self._to(p), self._to(q))
+
+    def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """That of the sphere on every column."""
+        if type(t) is float and self._short(p, X):
+            s = np.sqrt(_columns(X, X))
+            q = X * (np.sin(t * s) / (s + _TINY))  # zero columns of X stay zero
+            q += p * np.cos(t * s)
+            return np.divide(q, np.sqrt(_columns(q, q)), out=out)
+        return super().exp(p, X, t, out=out)
+
+    def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """That of the sphere on every column."""
+        if self._short(p, q):
+            Y, c = _column_rejection(p, q)
+            s = np.sqrt(_columns(Y, Y))
+            if c.min() > -1.0 or s.all():
+                return np.multiply(Y, np.arctan2(s, c) / (s + _TINY), out=out)
+        return super().log(p, q, out=out)
+
+    def retract(
+        self, p: Array, X: Array, t: Any = 1.0, *, method: Any = None, out: Array | None = None
+    ) -> Array:
+        """The exponential or the projection, on every column."""
+        if method is None:
+            return self.exp(p, X, t, out=out)
+        return super().retract(p, X, t, method=method, out=out)
+
+    def _retract_projection(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """``p + tX`` with every column divided by its length."""
+        if type(t) is float and self._short(p, X):
+            y = p + X if t == 1.0 else p + t * X
+            return np.divide(y, np.sqrt(_columns(y, y)), out=out)
+        return self._retracted(self.model.get_retraction("projection"), p, X, t, out=out)
+
+    def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
+        """The reflection that takes every column of p to that of -q, on the columns of X."""
+        if self._short(p, X, q):
+            m = p + q
+            s = _columns(m, m)
+            if s.all():
+                m *= 2.0 * _columns(m, X) / s
+                return np.subtract(X, m, out=out)
+        return super().parallel_transport_to(p, X, q, out=out)
+
+    def vector_transport_to(
+        self, p: Array, X: Array, q: Array, *, method: Any = None, out: Array | None = None
+    ) -> Array:
+        """Parallel transport, or another one; see `Manifold.vector_transport_to`."""
+        if method is None:
+            return self.parallel_transport_to(p, X, q, out=out)
+        return super().vector_transport_to(p, X, q, method=method, out=out)
+
+    def project_vector(self, p: Array, Z: Array) -> Array:
+        """Each column of Z less its part along that of p."""
+        if self._short(p, Z):
+            return Z - p * _columns(p, Z)
+        return super().project_vector(p, Z)
+
+    def riemannian_gradient(self, p: Array, G: Array) -> Array:
+        """The projection of G."""
+        return self.project_vector(p, G)
+
+    def riemannian_hessian(self, p: Array, G: Array, H: Array, X: Array) -> Array:
+        """``P(H - X diag(p' G))``."""
+        if self._short(p, G, H, X):
+            W = H - X * _columns(p, G)
+            W -= p * _columns(p, W)
+            return W
+        return super().riemannian_hessian(p, G, H, X)
+
+
+def _columns(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """The inner products of the columns of two matrices."""
+    return np.einsum("ij,ij->j", A, B)
+
+
+def _column_rejection(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of the columns of q normal to those of p, without cancellation, and the cosines; see `Sphere`."""
+    c = _columns(p, q)
+    Y = q - p if c.min() >= 0.0 else q - np.copysign(1.0, c) * p
+    Y -= p * _columns(p, Y)
+    return Y, c
+
 
 @dataclass(frozen=True, repr=False)
 class ComplexCircle(Identified):
@@ -118,6 +237,100 @@ class ComplexCircle(Identified):
 
     def _back(self, a: Array) -> Array:
         return unpaired(a)[..., 0]
+
+    # ---------------- one complex128 array: formulas of complex numbers, without pairs
+
+    def _short(self, *arrays: Array) -> bool:
+        for a in arrays:
+            if type(a) is not np.ndarray or a.dtype is not _COMPLEX or a.ndim != 1:
+                return False
+        return True
+
+    def inner(self, p: Array, X: Array, Y: Array) -> Any:
+        """``Re <X, Y>``."""
+        if type(X) is np.ndarray and type(Y) is np.ndarray and X.ndim == 1 == Y.ndim == p.ndim:
+            return float(np.vdot(X, Y).real)
+        return super().inner(p, X, Y)
+
+    def norm(self, p: Array, X: Array) -> Any:
+        """The length."""
+        if type(X) is np.ndarray and X.ndim == 1 == p.ndim:
+            return math.sqrt(np.vdot(X, X).real)
+        return super().norm(p, X)
+
+    @log_derivative
+    def distance(self, p: Array, q: Array) -> Any:
+        """The root of the sum of squared angles."""
+        if self._short(p, q):
+            turn = _turns(p, q)
+            return math.sqrt(turn.dot(turn))
+        return self.model.distance(self._to(p), self._to(q))
+
+    def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """``p exp(i theta)`` for ``t X = i theta p``, divided by its absolute value."""
+        if type(t) is float and self._short(p, X):
+            q = p * np.exp((t * 1j) * (p.conj() * X).imag)
+            return np.divide(q, np.abs(q), out=out)
+        return super().exp(p, X, t, out=out)
+
+    def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """``i theta p`` with the angles theta from p to q."""
+        if self._short(p, q):
+            return np.multiply(1j * _turns(p, q), p, out=out)
+        return super().log(p, q, out=out)
+
+    def retract(
+        self, p: Array, X: Array, t: Any = 1.0, *, method: Any = None, out: Array | None = None
+    ) -> Array:
+        """The exponential or the projection."""
+        if method is None:
+            return self.exp(p, X, t, out=out)
+        return super().retract(p, X, t, method=method, out=out)
+
+    def _retract_projection(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """``p + tX`` with every number divided by its absolute value."""
+        if type(t) is float and self._short(p, X):
+            y = p + X if t == 1.0 else p + t * X
+            return np.divide(y, np.abs(y), out=out)
+        return self._retracted(self.model.get_retraction("projection"), p, X, t, out=out)
+
+    def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
+        """``i theta q`` for ``X = i theta p``."""
+        if self._short(p, X, q):
+            return np.multiply(1j * (p.conj() * X).imag, q, out=out)
+        return super().parallel_transport_to(p, X, q, out=out)
+
+    def vector_transport_to(
+        self, p: Array, X: Array, q: Array, *, method: Any = None, out: Array | None = None
+    ) -> Array:
+        """Parallel transport, or another one; see `Manifold.vector_transport_to`."""
+        if method is None:
+            return self.parallel_transport_to(p, X, q, out=out)
+        return super().vector_transport_to(p, X, q, method=method, out=out)
+
+    def project_vector(self, p: Array, Z: Array) -> Array:
+        """``Z - Re(conj(p) Z) p``."""
+        if self._short(p, Z):
+            return Z - (p.conj() * Z).real * p
+        return super().project_vector(p, Z)
+
+    def riemannian_gradient(self, p: Array, G: Array) -> Array:
+        """The projection of G."""
+        return self.project_vector(p, G)
+
+    def riemannian_hessian(self, p: Array, G: Array, H: Array, X: Array) -> Array:
+        """``P(H - Re(conj(p) G) X)``."""
+        if self._short(p, G, H, X):
+            c = p.conj()
+            W = H - (c * G).real * X
+            return W - (c * W).real * p
+        return super().riemannian_hessian(p, G, H, X)
+
+
+def _turns(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The angles from p to q: those of ``1 + conj(p) (q - p)``, which keeps the digits of small ones."""
+    w = p.conj() * (q - p)
+    return np.arctan2(w.imag, 1.0 + w.real)
 
 
 @dataclass(frozen=True, init=False, repr=False)

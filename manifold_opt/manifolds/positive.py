@@ -88,6 +88,11 @@ class Positive(FlatSpace):
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``p exp(t X / p)``."""
+        if type(p) is np.ndarray and type(X) is np.ndarray and type(t) is float and p.dtype == X.dtype == np.float64:
+            e = X / p if t == 1.0 else t * (X / p)
+            # far from overflow wherever p itself is
+            if np.vdot(e, e) < 900.0 and 1e-200 < np.vdot(p, p) < 1e200:
+                return np.multiply(p, np.exp(e), out=out)
         xp = namespace(p, X, t)
         if xp is np:
             with np.errstate(all="ignore"):

@@ -328,6 +328,8 @@ def log_ratio(p: Array, q: Array) -> Array:
     xp = namespace(p, q)
     # 2 artanh((q - p) / (q + p)) where that is small; halves, since a sum may overflow
     x = (q - p) / (0.5 * q + 0.5 * p)
+    if type(x) is np.ndarray and x.size and np.vdot(x, x) < 0.25:  # quicker to find than that every entry is small
+        return 2.0 * np.arctanh(0.5 * x)
     near = abs(x) < 0.5
     if xp is np and near.all():
         return 2.0 * np.arctanh(0.5 * x)

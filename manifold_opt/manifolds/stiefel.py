@@ -185,6 +185,9 @@ class Stiefel(Manifold):
 
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """``Re tr(X^H Y)``, for the canonical metric less half of ``Re tr(X^H p p^H Y)``."""
+        plain = type(X) is np.ndarray and type(Y) is np.ndarray and X.ndim == 2 == Y.ndim == p.ndim
+        if plain and self.metric == "euclidean":
+            return float(np.vdot(X, Y).real)
         xp = namespace(p, X, Y)
         value = frobenius(xp, X, Y, 2)
         if not self.isometric:
@@ -225,12 +228,13 @@ class Stiefel(Manifold):
 
     def _retract_polar(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``(p + tX) (I + t^2 X^H X)^(-1/2)``, the nearest frame to ``p + tX``."""
-        Y = p + expanded(t, 2) * X
+        Y = p + X if type(t) is float and t == 1.0 else p + expanded(t, 2) * X
         if type(Y) is np.ndarray and Y.ndim == 2 and Y.dtype == np.float64:
-            w, V = eigh(Y.T.dot(Y))
-            q = Y.dot((V / np.sqrt(w)).dot(V.T))
-            q += 0.5 * (q - q.dot(q.T.dot(q)))
-            return written(q, out)
+            q = Y.dot(_inverse_root(Y.T.dot(Y)))
+            E = q.T.dot(q)  # one Newton step for the rounding of the root
+            E *= -0.5
+            E.flat[:: self.k + 1] += 1.5
+            return written(q.dot(E), out)
         return written(orthonormalize_frame(Y @ hermitian_inverse_sqrt(adjoint(Y) @ Y)), out)
 
     def _retract_qr(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
@@ -431,6 +435,17 @@ class Stiefel(Manifold):
                 f"X must have a skew-Hermitian p^H X to be tangent to {self!r}, but p^H X + X^H p has an entry "
                 f"{off:.3g} (tolerance {atol * size:.3g}); project it with M.project_vector(p, X)"
             )
+
+
+def _inverse_root(S: np.ndarray) -> np.ndarray:
+    """``S^(-1/2)`` of a positive definite matrix; for two rows by Cayley and Hamilton, ``S^(1/2) = (S + r I) / t``."""
+    if S.shape[0] == 2:
+        a, b, _, c = S.ravel().tolist()
+        r = math.sqrt(a * c - b * b)
+        s = 1.0 / (r * math.sqrt(a + c + 2.0 * r))
+        return np.array((((c + r) * s, -b * s), (-b * s, (a + r) * s)))
+    w, V = eigh(S)
+    return (V / np.sqrt(w)).dot(V.T)
 
 
 def _geodesic(A: np.ndarray, B: np.ndarray, beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

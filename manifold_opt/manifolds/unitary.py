@@ -33,6 +33,8 @@ from manifold_opt.manifolds.frames import (
     skew_from_coordinates,
     triangular_factor,
 )
+from manifold_opt.manifolds.small_rotations import angle_small, exp_small, log_small
+from manifold_opt.manifolds.small_unitary import exp_unitary2, log_unitary2
 
 __all__ = ["Orthogonal", "SpecialUnitary", "Unitary"]
 
@@ -47,6 +49,7 @@ class _Group(Manifold):
     metric_scale: float
 
     _least: ClassVar[int] = 1
+    _special: ClassVar[bool] = False
     operations: ClassVar[frozenset[str]] = frozenset(
         """
         inner distance exp log parallel_transport_to parallel_transport_direction get_coordinates get_vector
@@ -152,13 +155,29 @@ class _Group(Manifold):
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``p expm(t X)``, made unitary again so that rounding of p does not grow."""
+        if self.n == 2 and _one_complex(p, X) and np.ndim(t) == 0:
+            q = exp_unitary2(p, X, float(t), self._special)
+            if q is not None:
+                return written(q, out)
         return written(self._cleaned(p @ self._exponential(expanded(t, 2) * X)), out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """The logarithm of ``p^H q``; at a half turn, where two are shortest, one of them."""
+        if self.n == 2 and _one_complex(p, q):
+            X = log_unitary2(p, q, self._special)
+            if X is not None:
+                return written(X, out)
         return written(self._logarithm(adjoint(p) @ (q - p)), out)
 
     # ---------------- retractions
+
+    def retract(
+        self, p: Array, X: Array, t: Any = 1.0, *, method: Any = None, out: Array | None = None
+    ) -> Array:
+        """The default or another retraction; see `Manifold.retract`."""
+        if method is None and self.default_retraction == "exponential":
+            return self.exp(p, X, t, out=out)
+        return self.get_retraction(method)(p, X, t, out=out)
 
     def _retract_polar(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """The nearest point to ``p + t p X``; second order."""
@@ -210,6 +229,14 @@ class _Group(Manifold):
         return 0.5 * self.injectivity_radius if half else self.injectivity_radius
 
     # ---------------- transports
+
+    def vector_transport_to(
+        self, p: Array, X: Array, q: Array, *, method: Any = None, out: Array | None = None
+    ) -> Array:
+        """Left translation or another transport; see `Manifold.vector_transport_to`."""
+        if method is None:
+            return self._transport_left(p, X, q, out=out)
+        return self.get_transport(method)(p, X, q, out=out)
 
     def _transport_left(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """The same element of the Lie algebra: left translation by ``q p^H``."""
@@ -379,6 +406,28 @@ class Orthogonal(_Group):
     def _exponential(self, X: Array) -> Array:
         return skew_exp(X)
 
+    def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
+        """``p expm(t X)``; for n = 2 and 3 as on `Rotations`, with the last row of reflections turned over."""
+        if self.n > 3 or type(p) is not np.ndarray or type(X) is not np.ndarray:
+            return super().exp(p, X, t, out=out)
+        s = _orientation(p)
+        q = exp_small(_turned_over(p, s), X, expanded(t, 0), None)
+        return written(_turned_over(q, s), out)
+
+    def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """The skew-symmetric logarithm of ``p' q``; at a half turn, where two are shortest, a fixed one.
+
+        Raises
+        ------
+        ValueError
+            If p and q are a rotation and a reflection.
+        """
+        if self.n <= 3 and type(p) is np.ndarray and type(q) is np.ndarray:
+            s, r = _orientation(p), _orientation(q)
+            if np.all(s == r):
+                return log_small(_turned_over(p, s), _turned_over(q, r), out)
+        return super().log(p, q, out=out)
+
     def _logarithm(self, D: Array) -> Array:
         if type(D) is np.ndarray and np.any(_across(D)):
             raise ValueError(
@@ -390,6 +439,12 @@ class Orthogonal(_Group):
     @log_derivative
     def distance(self, p: Array, q: Array) -> Any:
         """The length of the logarithm; infinite between rotations and reflections."""
+        if self.n <= 3 and type(p) is np.ndarray and type(q) is np.ndarray:
+            s, r = _orientation(p), _orientation(q)
+            angle = angle_small(_turned_over(p, s), _turned_over(q, r))
+            if type(angle) is float:
+                return math.sqrt(2.0 * self.metric_scale) * angle if s == r else math.inf
+            return np.where(s == r, math.sqrt(2.0 * self.metric_scale) * angle, angle.dtype.type(math.inf))
         D = adjoint(p) @ (q - p)
         if type(D) is not np.ndarray:
             return self.norm(p, rotation_log1p(D))
@@ -411,6 +466,35 @@ class Orthogonal(_Group):
             return super().get_vector(p, c, basis, out=out)
         X = hat(c if self.metric_scale == 0.5 else c / math.sqrt(2.0 * self.metric_scale))
         return written(X if X.ndim >= p.ndim else broadcast_batch(2, X, p)[0], out)
+
+
+def _orientation(p: np.ndarray) -> Any:
+    """1 for rotations and -1 for reflections of size 2 or 3: the sign of the determinant, a float for one matrix."""
+    rows = p.tolist() if p.ndim == 2 else np.moveaxis(p, (-2, -1), (0, 1))
+    if len(rows) == 2:
+        (a, b), (c, d) = rows
+        det = a * d - b * c
+    else:
+        (a, b, c), (d, e, f), (g, h, i) = rows
+        det = a * (e * i - f * h) + b * (f * g - d * i) + c * (d * h - e * g)
+    return math.copysign(1.0, det) if type(det) is float else np.copysign(det.dtype.type(1), det)
+
+
+def _turned_over(p: np.ndarray, s: Any) -> np.ndarray:
+    """The matrices with their last row times s."""
+    if type(s) is float:
+        if s > 0.0:
+            return p
+        s = p.dtype.type(s)
+    q = np.array(np.broadcast_to(p, np.shape(s) + p.shape[-2:]))
+    q[..., -1, :] *= np.asarray(s)[..., None]
+    return q
+
+
+def _one_complex(p: Array, X: Array) -> bool:
+    """Whether both are single NumPy matrices, complex ones."""
+    both = type(p) is np.ndarray and type(X) is np.ndarray
+    return both and p.ndim == 2 == X.ndim and p.dtype.kind == "c" == X.dtype.kind
 
 
 def _across(D: Array) -> np.ndarray:
@@ -526,6 +610,7 @@ class SpecialUnitary(_Group):
 
     field: ClassVar[str] = "complex"
     _least: ClassVar[int] = 2
+    _special: ClassVar[bool] = True
     retractions: ClassVar[Mapping[str, str]] = {"exponential": "exp"}
     inverse_retractions: ClassVar[Mapping[str, str]] = {"exponential": "log", "logarithmic": "log"}
     default_retraction = "exponential"

@@ -6,6 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 from manifolds import exact
+from scipy.linalg import expm
 
 from manifold_opt.manifolds import NotOnManifold, NotTangent, Orthogonal, Rotations, SpecialUnitary, Unitary
 from manifold_opt.testing import check_accuracy, check_exp_accuracy
@@ -186,3 +187,37 @@ def test_messages():
         M.inverse_retract(p, -p, method="polar")
     with pytest.raises(ValueError, match="eigenvalue -1"):
         M.inverse_retract(p, -p, method="cayley")
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("length", [1e-9, 0.5, 3.0])
+def test_small_reflections_go_the_way_of_rotations(n, length):
+    """The short road turns the last row over; the matrix exponential is the independent answer."""
+    M = Orthogonal(n)
+    rng = np.random.default_rng(n)
+    p = M.random_point(rng, (8,))
+    assert len(set(np.sign(np.linalg.det(p)))) == 2
+    X = M.random_vector(p, rng)
+    X *= (length / M.norm(p, X))[:, None, None]
+    q = M.exp(p, X)
+    np.testing.assert_allclose(q, p @ np.stack([expm(A) for A in X]), atol=1e-14)
+    np.testing.assert_allclose(M.log(p, q), X, atol=2e-15 * max(1.0, length))
+    np.testing.assert_allclose(M.distance(p, q), length, rtol=1e-6 if length < 1e-6 else 1e-13)
+    for a, V, b in zip(p, X, q, strict=True):
+        np.testing.assert_allclose(M.exp(a, V), b, atol=1e-15)
+        np.testing.assert_allclose(M.log(a, b), V, atol=2e-15 * max(1.0, length))
+
+
+@pytest.mark.parametrize("M", [Unitary(2), SpecialUnitary(2)], ids=repr)
+@pytest.mark.parametrize("length", [1e-12, 1e-3, 1.0, 3.0])
+def test_one_matrix_of_size_two_and_a_batch_of_them(M, length):
+    """Entry by entry, and by eigenvectors; the logarithm also where the short road gives up."""
+    rng = np.random.default_rng(7)
+    p = M.random_point(rng, (20,))
+    X = M.random_vector(p, rng)
+    X *= (length / M.norm(p, X))[:, None, None]
+    q = M.exp(p, X)
+    L = M.log(p, q)
+    for a, V, b, W in zip(p, X, q, L, strict=True):
+        np.testing.assert_allclose(M.exp(a, V), b, atol=2e-15)
+        np.testing.assert_allclose(M.log(a, b), W, atol=4e-15 * max(1.0, length))
