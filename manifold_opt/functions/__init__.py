@@ -43,3 +43,5 @@ from .registration import RigidRegistration as RigidRegistration
 from .registration import RotationRegistration as RotationRegistration
 from .registration import kabsch as kabsch
 from .regression import GeodesicRegression as GeodesicRegression
+from .second_order import BezierAcceleration as BezierAcceleration
+from .second_order import SecondOrderVariation as SecondOrderVariation

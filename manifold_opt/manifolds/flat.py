@@ -97,10 +97,11 @@ class FlatSpace(Manifold):
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``p + t X``."""
-        if type(t) is not float:
+        if type(t) is float:
+            if out is None:
+                return p + X if t == 1.0 else p + t * X
+        else:
             t = expanded(t, len(self.point_shape))
-        if out is None:
-            return p + X if type(t) is float and t == 1.0 else p + t * X
         return written(p + t * X, out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
@@ -109,9 +110,7 @@ class FlatSpace(Manifold):
 
     def retract(self, p: Array, X: Array, t: Any = 1.0, *, method: Any = None, out: Array | None = None) -> Array:
         """The exponential, unless another method is named; see `Manifold.retract`."""
-        if method is None:
-            return self.exp(p, X, t, out=out)
-        return self.get_retraction(method)(p, X, t, out=out)
+        return self.exp(p, X, t, out=out) if method is None else self.get_retraction(method)(p, X, t, out=out)
 
     def inverse_retract(self, p: Array, q: Array, *, method: Any = None, out: Array | None = None) -> Array:
         """The logarithm, unless another method is named; see `Manifold.inverse_retract`."""
