@@ -15,6 +15,8 @@ from .connectomes import connectomes as connectomes
 from .files import BadFile as BadFile
 from .g2o import read_g2o as read_g2o
 from .g2o import write_g2o as write_g2o
+from .hands import Hands as Hands
+from .hands import hands as hands
 from .pose_graphs import city_graph as city_graph
 from .pose_graphs import grid_graph as grid_graph
 from .pose_graphs import measured_graph as measured_graph

@@ -68,3 +68,12 @@ def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(shipped, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="geomstats"):
         datasets.cities()
+
+
+def test_hands_are_all_there():
+    """geomstats takes the first one for a heading."""
+    landmarks, labels = datasets.hands()
+    assert landmarks.shape == (53, 22, 3) and labels.shape == (53,)
+    assert list(np.bincount(labels)) == [26, 27]
+    # a hand in a box of less than half a metre, in front of the camera
+    assert np.ptp(landmarks, axis=1).max() < 0.5 and landmarks[..., 2].min() > 0.1
