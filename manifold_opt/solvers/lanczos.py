@@ -30,6 +30,7 @@ from ..linalg.secular import minimize_cubic, minimize_in_ball
 from ..objectives.models import ModelEvaluation
 from ..stopping.models import StopAfterDimension, StopWhenResidualIsReducedByFactorOrPower
 from .model_solver import ModelSolverState
+from .truncated_conjugate_gradient_descent import LEAST_REDUCTION
 
 # up to this many basis vectors the small problem is solved for each, beyond that for each further 1/16 of them
 _ALWAYS = 32
@@ -59,7 +60,7 @@ class LanczosState(ModelSolverState):
     @classmethod
     def default_stopping(cls) -> Any:
         """A residual small enough, or dim basis vectors."""
-        return StopAfterDimension() | StopWhenResidualIsReducedByFactorOrPower(0.1, 1.0)
+        return StopAfterDimension() | StopWhenResidualIsReducedByFactorOrPower(0.1, 1.0, LEAST_REDUCTION)
 
     def _clear(self) -> None:
         super()._clear()

@@ -50,6 +50,8 @@ from .model_solver import ModelSolverState
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+# three digits in one outer step are enough, see `StopWhenResidualIsReducedByFactorOrPower`
+LEAST_REDUCTION = 1e-3
 # iterates beyond this many bytes are not kept
 _KEPT_BYTES = 2**28
 
@@ -75,10 +77,10 @@ class TruncatedConjugateGradientState(ModelSolverState):
     X0 : array, optional
         Start vector; as a subsolver the outer solver chooses it.
     theta, kappa : float, optional
-        Power and factor of the default criterion: the residual is to be reduced by ``min(|r0|^theta, kappa)``.
-        Default 1 and 0.1.
+        Power and factor of the default criterion: the residual is to be reduced by ``min(|r0|^theta, kappa)``, with
+        1e-3 in place of a smaller power. Default 1 and 0.1.
     stopping : StoppingCriterion, optional
-        Default ``StopAfterDimension() | StopWhenResidualIsReducedByFactorOrPower(kappa, theta) |
+        Default ``StopAfterDimension() | StopWhenResidualIsReducedByFactorOrPower(kappa, theta, 1e-3) |
         StopWhenTrustRegionIsExceeded() | StopWhenCurvatureIsNegative() | StopWhenModelIncreased()``.
 
     Attributes
@@ -108,7 +110,7 @@ class TruncatedConjugateGradientState(ModelSolverState):
         """A residual small enough, the boundary, negative curvature, a model at rounding, or dim iterations."""
         return (
             StopAfterDimension()
-            | StopWhenResidualIsReducedByFactorOrPower(kappa, theta)
+            | StopWhenResidualIsReducedByFactorOrPower(kappa, theta, LEAST_REDUCTION)
             | StopWhenTrustRegionIsExceeded()
             | StopWhenCurvatureIsNegative()
             | StopWhenModelIncreased()
