@@ -98,13 +98,13 @@ class Result:
         if not problem.manifold.is_point(e.point):
             for i in map(tuple, np.argwhere(members.converged)):
                 if not problem.manifold.is_point(e.point[i]):
-                    members.status[i] = Status.FALSE_CONVERGENCE
+                    members.codes[i] = list(Status).index(Status.FALSE_CONVERGENCE)
         return cls(
             point=e.point,
             cost=watched(e, "cost"),
             gradient_norm=watched(e, "gradient_norm"),
             converged=members.converged,
-            status=members.status,
+            status=np.where(members.running, state.status, members.status),
             message=state.message,
             iterations=members.iterations,
             evaluations=state.evaluations,

@@ -98,7 +98,7 @@ def check_rules(state: Any, given: dict[str, Any]) -> None:
 
 def begin(state: Any, problem: Any, e: Any) -> None:
     """First models, after the first evaluation."""
-    n = state.members.status.size
+    n = state.members.codes.size
     with np.errstate(invalid="ignore", over="ignore"):
         state.model = BatchedModel(n, state.damping_rule.tau, e.residuals.dtype)
         state.model.begin(e, state.eps)

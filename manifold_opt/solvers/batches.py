@@ -10,6 +10,9 @@ import numpy as np
 from ..core.status import Status
 from ..stopping.members import ended
 
+_STATUS = tuple(Status)
+_LIMITS = (Status.ITERATION_LIMIT, Status.EVALUATION_LIMIT, Status.TIME_LIMIT)
+
 
 class Members:
     """The members of a batch in one run.
@@ -21,7 +24,8 @@ class Members:
 
     Attributes
     ----------
-    status : array of Status
+    codes : array of int
+        Which of all `Status` each has.
     running : array of bool
         Those that go on.
     iterations : array of int
@@ -30,20 +34,27 @@ class Members:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        self.status = np.full(shape, Status.RUNNING, dtype=object)
+        self.codes = np.full(shape, _STATUS.index(Status.RUNNING))
         self.running = np.ones(shape, dtype=bool)
         self.iterations = np.zeros(shape, dtype=int)
 
     @property
+    def status(self) -> Any:
+        """How each has ended, an array of Status."""
+        table = np.empty(len(_STATUS), object)
+        table[:] = _STATUS
+        return table[self.codes]
+
+    @property
     def converged(self) -> Any:
         """Mask of those that ended with success."""
-        return np.logical_or.reduce([self.status == status for status in Status if status.converged])
+        return np.array([status.converged for status in _STATUS])[self.codes]
 
     def end(self, mask: Any, status: Status) -> None:
         """End the members of a mask, unless they have ended already."""
         mask = mask & self.running
         if mask.any():
-            self.status[mask] = status
+            self.codes[mask] = _STATUS.index(status)
             self.running = self.running & ~mask
 
 
@@ -55,6 +66,15 @@ def begin(state: Any, problem: Any, e: Any) -> None:
     with np.errstate(invalid="ignore", over="ignore"):
         members.end(e.cost == -np.inf, Status.DIVERGED)
         members.end(~(np.isfinite(e.cost) & np.isfinite(e.gradient_norm)), Status.BAD_FUNCTION)
+
+
+def resume(state: Any) -> None:
+    """Let the members go on that a limit has ended, when the run is continued."""
+    members = state.members
+    if members is not None:
+        again = np.isin(members.codes, [_STATUS.index(status) for status in _LIMITS])
+        members.codes[again] = _STATUS.index(Status.RUNNING)
+        members.running = members.running | again
 
 
 def should_stop(state: Any, problem: Any) -> bool:
@@ -76,10 +96,9 @@ def should_stop(state: Any, problem: Any) -> bool:
 
 def _end(state: Any) -> None:
     members = state.members
-    found = {status: int(np.count_nonzero(members.status == status)) for status in Status}
-    counts = {status: n for status, n in found.items() if n}
+    counts = {_STATUS[code]: int(n) for code, n in zip(*np.unique(members.codes, return_counts=True), strict=True)}
     converged = sum(n for status, n in counts.items() if status.converged)
-    total = members.status.size
+    total = members.codes.size
     others = ", ".join(f"{n} {status.name}" for status, n in counts.items() if not status.converged)
     worst = next((status for status in counts if not status.converged), Status.CONVERGED)
     state.status = worst

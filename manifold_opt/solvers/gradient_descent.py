@@ -98,6 +98,7 @@ class GradientDescentState(LineSearchState):
 
     def attach(self, problem: Any) -> None:
         """Bind the direction rule too; the plain gradient needs none."""
+        batches.resume(self)
         super().attach(problem)
         plain = type(self.direction) is Gradient
         self._direction = None if plain else self.bound("direction", self.direction, problem)

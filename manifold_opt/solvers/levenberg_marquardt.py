@@ -230,7 +230,7 @@ class LevenbergMarquardtState(LeastSquaresState):
         """Resolve the retraction and bind the damping."""
         super().attach(problem)
         if self.batched:
-            return
+            return batches.resume(self)
         if self._default_damping and self.is_sparse():
             # singular values are out of reach, and each length of a damped step would cost some factorizations; a
             # dogleg costs one, and none after a step that was rejected

@@ -176,6 +176,7 @@ class QuasiNewtonState(LineSearchState):
 
     def attach(self, problem: Any) -> None:
         """Find out what the transport keeps, too."""
+        batches.resume(self)
         super().attach(problem)
         M, name = problem.manifold, self.vector_transport
         name = M.default_transport if name is None else name

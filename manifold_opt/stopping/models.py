@@ -30,9 +30,9 @@ class StopWhenResidualIsReducedByFactorOrPower(StoppingCriterion):
     power : float
         theta; default 1, quadratic convergence.
     least : float
-        The power does not ask for a reduction by more than this. Default 0. Where the Hessian is singular at the solution, a
-        power alone asks for what rounding does not allow: a MaxCut relaxation of 9500 dimensions took 14459 products
-        for its last digits, and 639 with 1e-3.
+        The power does not ask for a reduction by more than this. Default 0. Where the Hessian is singular at the
+        solution, a power alone asks for what rounding does not allow: a MaxCut relaxation of 9500 dimensions took 14459
+        products for its last digits, and 639 with 1e-3.
     """
 
     meaning: ClassVar[Status] = Status.CONVERGED

@@ -223,6 +223,32 @@ def test_a_batch_is_recorded_stepped_pickled_and_continued():
     np.testing.assert_array_equal(state.members.iterations, whole.iterations)
 
 
+def test_a_batch_is_saved_and_goes_on(tmp_path):
+    residual, jacobian, p0, _ = decays()
+    keywords = {"jacobian": jacobian, "batched": True}
+    whole = levenberg_marquardt(Euclidean(2), residual, p0, **keywords)
+    path = tmp_path / "batch.npz"
+    levenberg_marquardt(Euclidean(2), residual, p0, max_iterations=3, checkpoint=path, **keywords)
+    part = levenberg_marquardt(Euclidean(2), residual, p0, checkpoint=path, **keywords)
+    np.testing.assert_array_equal(part.iterations, whole.iterations)
+    np.testing.assert_array_equal(part.point, whole.point)
+    M, f, gradient, start, _ = quotients()
+    keywords = {"gradient": gradient, "objective_type": "euclidean", "batched": True, "tolerance": 1e-6}
+    for solver in (gradient_descent, quasi_newton):
+        whole = solver(M, f, start, **keywords)
+        stopped = solver(
+            M,
+            f,
+            start,
+            checkpoint=tmp_path / solver.__name__,
+            callback=lambda problem, state: state.iteration == 4,
+            **keywords,
+        )
+        assert stopped.iterations.max() <= 4 and Status.STOPPED_BY_CALLBACK in stopped.status
+        part = solver(M, f, start, checkpoint=tmp_path / solver.__name__, **keywords)
+        np.testing.assert_allclose(part.point, whole.point, atol=1e-12)
+
+
 # costs
 
 
@@ -260,7 +286,7 @@ def test_l_bfgs_of_each_finds_its_eigenvalue(how):
 
 def test_descent_ends_each_member_with_its_own_status():
     d = np.array([1.0, 2.0, 3.0, 4.0])
-    f = lambda x: np.where(np.arange(4) == 3, -x[:, 0] ** 2 * 1e200, 0.5 * d * (x * x).sum(axis=1))
+    f = lambda x: np.where(np.arange(4) == 3, -(x[:, 0] ** 2) * 1e200, 0.5 * d * (x * x).sum(axis=1))
     gradient = lambda x: np.where((np.arange(4) == 1)[:, None], -1.0, 1.0) * d[:, None] * x
     x0 = np.ones((4, 2))
     x0[2] = 0.0
