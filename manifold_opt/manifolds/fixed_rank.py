@@ -15,9 +15,9 @@ from manifold_opt.linalg.low_rank import LowRank, products
 from manifold_opt.linalg.namespace import Array, adjoint, is_numpy, namespace
 from manifold_opt.manifolds import frames, low_rank
 from manifold_opt.manifolds.arrays import expanded, frobenius, scalar
-from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.layout import Layout
+from manifold_opt.manifolds.low_rank_manifold import LowRankManifold
 
 __all__ = ["FixedRank"]
 
@@ -27,7 +27,7 @@ _STEPS = 10
 
 
 @dataclass(frozen=True, repr=False)
-class FixedRank(Manifold):
+class FixedRank(LowRankManifold):
     """The matrices of m rows, n columns and rank k, with the metric of all matrices.
 
     A point is one flat array of the factors of ``U S V^H``: ``U, S, V = M.split(p)`` are views, U (m, k) and V (n, k)
@@ -65,8 +65,6 @@ class FixedRank(Manifold):
     field: str = "real"
 
     isometric: ClassVar[bool] = True
-    stored_as_embedded: ClassVar[bool] = False
-    takes_operators: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset(
         """
         inner get_coordinates get_vector project_point project_vector tangentialize embed_point embed_vector
@@ -87,10 +85,8 @@ class FixedRank(Manifold):
         "polar": "_inverse_retract_projection",
         "orthographic": "_inverse_retract_orthographic",
     }
-    transports: ClassVar[Mapping[str, str]] = {"projection": "_transport_projection"}
     default_retraction = "projection"
     default_inverse_retraction = "projection"
-    default_transport = "projection"
 
     def __post_init__(self) -> None:
         low_rank.set_sizes(self, "mnk")
@@ -113,29 +109,14 @@ class FixedRank(Manifold):
         """``k (m + n - k)``, twice that for complex matrices."""
         return (2 if self._complex else 1) * self.k * (self.m + self.n - self.k)
 
-    @cached_property
-    def point_shape(self) -> tuple[int, ...]:
-        """One axis: U, S and V by rows."""
-        return (self._layout.size,)
-
     @property
     def embedding_shape(self) -> tuple[int, ...]:
         """Rows and columns."""
         return (self.m, self.n)
 
-    @property
-    def injectivity_radius(self) -> float:
-        """Zero: matrices of lower rank are as near as the smallest singular value."""
-        return 0.0
-
     def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
         """The smallest singular value, the distance to lower rank; the least in a batch."""
         return float(np.min(self.singular_values(p)[..., -1]))
-
-    def max_step(self, p: Array, X: Array) -> Any:
-        """Infinite: the default retraction goes anywhere."""
-        batch = np.broadcast_shapes(p.shape[:-1], X.shape[:-1])
-        return np.full(batch, math.inf) if batch else math.inf
 
     @property
     def sectional_curvature_bounds(self) -> tuple[float, float]:
@@ -145,30 +126,6 @@ class FixedRank(Manifold):
         return (-math.inf, 0.0 if self.k == 1 else math.inf)
 
     # ---------------- parts
-
-    def split(self, p: Array) -> tuple[Array, ...]:
-        """U, S and V of ``U S V^H``: views of a NumPy array."""
-        return self._layout.split(p)
-
-    def join(self, U: Array, S: Array, V: Array, *, out: Array | None = None) -> Array:
-        """The point ``U S V^H``; U and V must have orthonormal columns."""
-        return self._layout.join((U, S, V), out)
-
-    def split_vector(self, X: Array) -> tuple[Array, ...]:
-        """Up, M and Vp of ``U M V^H + Up V^H + U Vp^H``."""
-        return self._layout.split(X)
-
-    def join_vector(self, Up: Array, M: Array, Vp: Array, *, out: Array | None = None) -> Array:
-        """The tangent vector with these parts."""
-        return self._layout.join((Up, M, Vp), out)
-
-    def split_embedding(self, Z: Any) -> tuple[Any, ...]:
-        """The matrix itself: the embedding has one part."""
-        return (Z,)
-
-    def join_embedding(self, Z: Any) -> Any:
-        """The matrix itself."""
-        return Z
 
     def low_rank(self, p: Array) -> LowRank:
         """The point as a product of two thin factors: entries, products with arrays, sums."""
@@ -308,11 +265,6 @@ class FixedRank(Manifold):
                 )
         return self.join_vector(Up, W - S, Vp, out=out)
 
-    def _transport_projection(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
-        """The projection to the tangent space at q, by products of factors."""
-        Y = self._projected(q, self.low_rank_vector(p, X))
-        return self.join_vector(*Y, out=out)
-
     # ---------------- coordinates
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
@@ -357,32 +309,17 @@ class FixedRank(Manifold):
         return self.join(U, s[..., None] * frames.eye_like(U, self.k), V)
 
     def _projected(self, p: Array, Z: Any) -> tuple[Array, Array, Array]:
+        """``M = U^H Z V``, ``Up = Z V - U M``, ``Vp = Z^H U - V M^H``."""
         U, _, V = self.split(p)
         ZV, ZU = products(Z, U, V)
         M = adjoint(U) @ ZV
         return ZV - U @ M, M, ZU - V @ adjoint(M)
-
-    def project_vector(self, p: Array, Z: Any) -> Array:
-        """``M = U^H Z V``, ``Up = Z V - U M``, ``Vp = Z^H U - V M^H``."""
-        return self.join_vector(*self._projected(p, Z))
 
     def tangentialize(self, p: Array, X: Array) -> Array:
         """``Up - U U^H Up``, M, ``Vp - V V^H Vp``."""
         U, _, V = self.split(p)
         Up, M, Vp = self.split_vector(X)
         return self.join_vector(Up - U @ (adjoint(U) @ Up), M, Vp - V @ (adjoint(V) @ Vp))
-
-    def embed_point(self, p: Array) -> Array:
-        """``U S V^H``, an (m, n) array; `low_rank` does not form it."""
-        return self.low_rank(p).toarray()
-
-    def embed_vector(self, p: Array, X: Array) -> Array:
-        """``U M V^H + Up V^H + U Vp^H``, an (m, n) array; `low_rank_vector` does not form it."""
-        return self.low_rank_vector(p, X).toarray()
-
-    def euclidean_direction(self, p: Array, X: Array) -> LowRank:
-        """The tangent vector as a `LowRank`."""
-        return self.low_rank_vector(p, X)
 
     # ---------------- derivatives
 

@@ -18,16 +18,16 @@ from manifold_opt.linalg.square_root import matrix_sqrt
 from manifold_opt.linalg.symmetric import sym
 from manifold_opt.manifolds import frames, low_rank
 from manifold_opt.manifolds.arrays import expanded, frobenius, scalar, written
-from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.fixed_rank import FixedRank
 from manifold_opt.manifolds.layout import Layout
+from manifold_opt.manifolds.low_rank_manifold import LowRankManifold
 
 __all__ = ["FixedRankFactors"]
 
 
 @dataclass(frozen=True, repr=False)
-class FixedRankFactors(Manifold):
+class FixedRankFactors(LowRankManifold):
     """The real matrices of m rows, n columns and rank k as ``L R'``, with a metric that preconditions least squares.
 
     A point is one flat array of L (m, k) and R (n, k): ``L, R = M.split(p)``. ``(L A^-1, R A')`` is the same point. A
@@ -63,9 +63,7 @@ class FixedRankFactors(Manifold):
     k: int
 
     isometric: ClassVar[bool] = False
-    stored_as_embedded: ClassVar[bool] = False
     open_storage: ClassVar[bool] = True
-    takes_operators: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset(
         """
         inner get_coordinates get_vector project_point project_vector tangentialize embed_point embed_vector
@@ -76,10 +74,8 @@ class FixedRankFactors(Manifold):
     )
     retractions: ClassVar[Mapping[str, str]] = {"additive": "_retract_additive"}
     inverse_retractions: ClassVar[Mapping[str, str]] = {"additive": "_inverse_retract_additive"}
-    transports: ClassVar[Mapping[str, str]] = {"projection": "_transport_projection"}
     default_retraction = "additive"
     default_inverse_retraction = "additive"
-    default_transport = "projection"
 
     def __post_init__(self) -> None:
         low_rank.set_sizes(self, "mnk")
@@ -101,55 +97,16 @@ class FixedRankFactors(Manifold):
         """``k (m + n - k)``."""
         return self.k * (self.m + self.n - self.k)
 
-    @cached_property
-    def point_shape(self) -> tuple[int, ...]:
-        """One axis: L and R by rows."""
-        return (self._layout.size,)
-
     @property
     def embedding_shape(self) -> tuple[int, ...]:
         """Rows and columns."""
         return (self.m, self.n)
 
-    @property
-    def injectivity_radius(self) -> float:
-        """Zero: matrices of lower rank are as near as the smallest singular value."""
-        return 0.0
-
     def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
         """The smallest singular value, the least in a batch."""
         return float(np.min(self.singular_values(p)[..., -1]))
 
-    def max_step(self, p: Array, X: Array) -> Any:
-        """Infinite: the retraction adds factors."""
-        batch = np.broadcast_shapes(p.shape[:-1], X.shape[:-1])
-        return np.full(batch, math.inf) if batch else math.inf
-
     # ---------------- parts
-
-    def split(self, p: Array) -> tuple[Array, ...]:
-        """L and R: views of a NumPy array."""
-        return self._layout.split(p)
-
-    def join(self, L: Array, R: Array, *, out: Array | None = None) -> Array:
-        """The point ``L R'``; both must have k linearly independent columns."""
-        return self._layout.join((L, R), out)
-
-    def split_vector(self, X: Array) -> tuple[Array, ...]:
-        """The parts dL and dR."""
-        return self._layout.split(X)
-
-    def join_vector(self, dL: Array, dR: Array, *, out: Array | None = None) -> Array:
-        """The tangent vector with these parts."""
-        return self._layout.join((dL, dR), out)
-
-    def split_embedding(self, Z: Any) -> tuple[Any, ...]:
-        """The matrix itself: the embedding has one part."""
-        return (Z,)
-
-    def join_embedding(self, Z: Any) -> Any:
-        """The matrix itself."""
-        return Z
 
     def low_rank(self, p: Array) -> LowRank:
         """The point as a `LowRank`."""
@@ -220,10 +177,6 @@ class FixedRankFactors(Manifold):
         H = solve_batch(A, matrix_sqrt(C))
         return self.join_vector(low_rank.divided(Lq, transpose(H)) - L, Rq @ H - R, out=out)
 
-    def _transport_projection(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
-        """The projection of the matrix to the tangent space at q, by products of factors."""
-        return self.join_vector(*self._projected(q, self.low_rank_vector(p, X)), out=out)
-
     # ---------------- coordinates
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
@@ -277,18 +230,12 @@ class FixedRankFactors(Manifold):
         return self.join(U * root, V * root)
 
     def _projected(self, p: Array, Z: Any) -> tuple[Array, Array]:
+        """``(Z R Q^-1 - L K / 2, Z'L P^-1 - R K' / 2)``, ``P = L'L``, ``Q = R'R``, ``K = P^-1 L'Z R Q^-1``."""
         L, R, P, Q = self._grams(p)
         ZR, ZL = products(Z, L, R)
         ZR, ZL = low_rank.divided(ZR, Q), low_rank.divided(ZL, P)
         half = 0.5 * solve_batch(P, transpose(L) @ ZR)
         return ZR - L @ half, ZL - R @ transpose(half)
-
-    def project_vector(self, p: Array, Z: Any) -> Array:
-        """``(Z R Q^-1 - L K / 2, Z'L P^-1 - R K' / 2)``, ``P = L'L``, ``Q = R'R``, ``K = P^-1 L'Z R Q^-1``.
-
-        The horizontal vector of the matrix that is nearest to Z among those of tangent vectors.
-        """
-        return self.join_vector(*self._projected(p, Z))
 
     def _horizontal(self, p: Array, dL: Array, dR: Array) -> tuple[Array, Array]:
         """The part orthogonal, in the metric, to all ``(L A, -R A')``."""
@@ -300,18 +247,6 @@ class FixedRankFactors(Manifold):
     def tangentialize(self, p: Array, X: Array) -> Array:
         """The horizontal part."""
         return self.join_vector(*self._horizontal(p, *self.split_vector(X)))
-
-    def embed_point(self, p: Array) -> Array:
-        """``L R'``, an (m, n) array; `low_rank` does not form it."""
-        return self.low_rank(p).toarray()
-
-    def embed_vector(self, p: Array, X: Array) -> Array:
-        """``dL R' + L dR'``, an (m, n) array; `low_rank_vector` does not form it."""
-        return self.low_rank_vector(p, X).toarray()
-
-    def euclidean_direction(self, p: Array, X: Array) -> LowRank:
-        """The tangent vector as a `LowRank`."""
-        return self.low_rank_vector(p, X)
 
     # ---------------- derivatives
 
@@ -359,12 +294,6 @@ class FixedRankFactors(Manifold):
         (L, R), (dL, dR) = self.split(p), self.split_vector(X)
         half = solve_batch(transpose(L) @ L, transpose(L) @ dL)
         return (dL - L @ half) @ transpose(R) + L @ transpose(dR)
-
-    def storage_vector(self, p: Array, X: Array) -> Array:
-        """The vector itself."""
-        xp = namespace(p, X)
-        batch = np.broadcast_shapes(tuple(p.shape[:-1]), tuple(X.shape[:-1]))
-        return xp.broadcast_to(X, (*batch, X.shape[-1])) if tuple(X.shape[:-1]) != batch else X + 0.0
 
     def riemannian_gradient_from_storage(self, p: Array, g: Array) -> Array:
         """``(g_L (R'R)^-1, g_R (L'L)^-1)``, made horizontal."""

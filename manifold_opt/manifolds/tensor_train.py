@@ -15,9 +15,9 @@ from manifold_opt.linalg.namespace import Array, is_numpy, namespace, transpose
 from manifold_opt.linalg.trains import TrainTensor, first, last, left, right, sides, stacked
 from manifold_opt.manifolds import frames, low_rank
 from manifold_opt.manifolds.arrays import expanded, frobenius, scalar
-from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.layout import Layout
+from manifold_opt.manifolds.low_rank_manifold import LowRankManifold
 from manifold_opt.manifolds.parameters import positive_integers
 
 __all__ = ["TensorTrain"]
@@ -27,7 +27,7 @@ _STEPS = 8
 
 
 @dataclass(frozen=True, repr=False)
-class TensorTrain(Manifold):
+class TensorTrain(LowRankManifold):
     """The real tensors of a given size and tensor-train rank, with the metric of all tensors.
 
     A point is one flat array of cores G_d ``(r_(d-1), n_d, r_d)``, ``r_0 = r_D = 1``, whose product is the tensor:
@@ -66,8 +66,6 @@ class TensorTrain(Manifold):
     ranks: tuple[int, ...]
 
     isometric: ClassVar[bool] = True
-    stored_as_embedded: ClassVar[bool] = False
-    takes_operators: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset(
         """
         inner get_coordinates get_vector project_point project_vector tangentialize embed_point embed_vector
@@ -81,10 +79,8 @@ class TensorTrain(Manifold):
         "tt-svd": "_inverse_retract_svd",
         "orthographic": "_inverse_retract_orthographic",
     }
-    transports: ClassVar[Mapping[str, str]] = {"projection": "_transport_projection"}
     default_retraction = "tt-svd"
     default_inverse_retraction = "tt-svd"
-    default_transport = "projection"
 
     def __post_init__(self) -> None:
         shape = positive_integers("the shape", tuple(self.shape), self)
@@ -132,55 +128,16 @@ class TensorTrain(Manifold):
         """``sum r_(d-1) n_d r_d - sum r_d^2``."""
         return self._coordinates.size
 
-    @cached_property
-    def point_shape(self) -> tuple[int, ...]:
-        """One axis: the cores."""
-        return (self._layout.size,)
-
     @property
     def embedding_shape(self) -> tuple[int, ...]:
         """Sizes of the modes."""
         return self.shape
 
-    @property
-    def injectivity_radius(self) -> float:
-        """Zero: tensors of lower rank are as near as the smallest singular value of an unfolding."""
-        return 0.0
-
     def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
         """The smallest singular value of the unfoldings, the distance to lower rank; the least in a batch."""
         return min(float(np.min(np.linalg.svd(R, compute_uv=False))) for R in self._right_orthogonal(self.split(p))[1])
 
-    def max_step(self, p: Array, X: Array) -> Any:
-        """Infinite: the default retraction goes anywhere."""
-        batch = np.broadcast_shapes(p.shape[:-1], X.shape[:-1])
-        return np.full(batch, math.inf) if batch else math.inf
-
     # ---------------- parts
-
-    def split(self, p: Array) -> tuple[Array, ...]:
-        """The cores: views of a NumPy array."""
-        return self._layout.split(p)
-
-    def join(self, *cores: Array, out: Array | None = None) -> Array:
-        """The point with these cores, all but the last left-orthogonal."""
-        return self._layout.join(cores, out)
-
-    def split_vector(self, X: Array) -> tuple[Array, ...]:
-        """The cores dG_1, ..., dG_D."""
-        return self._layout.split(X)
-
-    def join_vector(self, *cores: Array, out: Array | None = None) -> Array:
-        """The tangent vector with these cores."""
-        return self._layout.join(cores, out)
-
-    def split_embedding(self, Z: Any) -> tuple[Any, ...]:
-        """The tensor itself: the embedding has one part."""
-        return (Z,)
-
-    def join_embedding(self, Z: Any) -> Any:
-        """The tensor itself."""
-        return Z
 
     def low_rank(self, p: Array) -> TrainTensor:
         """The point as a `TrainTensor`."""
@@ -298,10 +255,6 @@ class TensorTrain(Manifold):
         *rest, end = self._projected(p, self.low_rank(q))
         return self.join_vector(*rest, end - self.split(p)[-1], out=out)
 
-    def _transport_projection(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
-        """The projection to the tangent space at q, by products of cores."""
-        return self.join_vector(*self._projected(q, self.low_rank_vector(p, X)), out=out)
-
     # ---------------- coordinates
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
@@ -380,10 +333,6 @@ class TensorTrain(Manifold):
         return [*parts, B[-1]]
 
     def _projected(self, p: Array, Z: Any) -> list[Array]:
-        G = self.split(p)
-        return self._made_tangent(G, self._right_orthogonal(G)[1], sides(Z, G[:-1], G[1:]))
-
-    def project_vector(self, p: Array, Z: Any) -> Array:
         """``(I - G_d G_d') B_d M_d^-1``, B_d being Z contracted with all other cores, and B_D in the last core.
 
         References
@@ -392,7 +341,8 @@ class TensorTrain(Manifold):
         section 3.
         """
         self._check_size(Z)
-        return self.join_vector(*self._projected(p, Z))
+        G = self.split(p)
+        return self._made_tangent(G, self._right_orthogonal(G)[1], sides(Z, G[:-1], G[1:]))
 
     def tangentialize(self, p: Array, X: Array) -> Array:
         """``dG_d - G_d G_d'dG_d`` for all cores but the last."""
@@ -403,18 +353,6 @@ class TensorTrain(Manifold):
             A = A - F @ (transpose(F) @ A)
             parts.append(A.reshape((*A.shape[:-2], *U.shape[-3:])))
         return self.join_vector(*parts, dG[-1])
-
-    def embed_point(self, p: Array) -> Array:
-        """The tensor, an array of full size."""
-        return self.low_rank(p).toarray()
-
-    def embed_vector(self, p: Array, X: Array) -> Array:
-        """The tensor, an array of full size."""
-        return self.low_rank_vector(p, X).toarray()
-
-    def euclidean_direction(self, p: Array, X: Array) -> TrainTensor:
-        """The tangent vector as a `TrainTensor`."""
-        return self.low_rank_vector(p, X)
 
     # ---------------- derivatives
 
@@ -462,12 +400,6 @@ class TensorTrain(Manifold):
         """A block of an array of sides of doubled trains."""
         a, b = self._bonds[d], self._bonds[d + 1]
         return B[..., i * a : (i + 1) * a, :, j * b : (j + 1) * b]
-
-    def storage_vector(self, p: Array, X: Array) -> Array:
-        """The vector itself: its parts are the derivatives of the cores."""
-        xp = namespace(p, X)
-        batch = np.broadcast_shapes(tuple(p.shape[:-1]), tuple(X.shape[:-1]))
-        return xp.broadcast_to(X, (*batch, X.shape[-1])) if tuple(X.shape[:-1]) != batch else X + 0.0
 
     def riemannian_gradient_from_storage(self, p: Array, g: Array) -> Array:
         """``(I - G_d G_d') g_d M_d^-1``, and g_D."""

@@ -15,9 +15,9 @@ from manifold_opt.linalg.namespace import Array, broadcast_batch, is_numpy, name
 from manifold_opt.linalg.tensors import SparseTensor, TuckerTensor, contract, fold, mode_product, unfold
 from manifold_opt.manifolds import frames, low_rank
 from manifold_opt.manifolds.arrays import expanded, frobenius, scalar
-from manifold_opt.manifolds.base import Manifold
 from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 from manifold_opt.manifolds.layout import Layout
+from manifold_opt.manifolds.low_rank_manifold import LowRankManifold
 from manifold_opt.manifolds.parameters import positive_integers
 
 __all__ = ["Tucker"]
@@ -27,7 +27,7 @@ _STEPS = 8
 
 
 @dataclass(frozen=True, repr=False)
-class Tucker(Manifold):
+class Tucker(LowRankManifold):
     """The real tensors of a given size and multilinear rank, with the metric of all tensors.
 
     A point is one flat array of a core C ``(r_1, ..., r_D)`` and frames U_d ``(n_d, r_d)`` for
@@ -65,8 +65,6 @@ class Tucker(Manifold):
     ranks: tuple[int, ...]
 
     isometric: ClassVar[bool] = True
-    stored_as_embedded: ClassVar[bool] = False
-    takes_operators: ClassVar[bool] = True
     operations: ClassVar[frozenset[str]] = frozenset(
         """
         inner get_coordinates get_vector project_point project_vector tangentialize embed_point embed_vector
@@ -80,10 +78,8 @@ class Tucker(Manifold):
         "hosvd": "_inverse_retract_hosvd",
         "orthographic": "_inverse_retract_orthographic",
     }
-    transports: ClassVar[Mapping[str, str]] = {"projection": "_transport_projection"}
     default_retraction = "hosvd"
     default_inverse_retraction = "hosvd"
-    default_transport = "projection"
 
     def __post_init__(self) -> None:
         shape = positive_integers("the shape", tuple(self.shape), self)
@@ -126,56 +122,17 @@ class Tucker(Manifold):
         """``prod r_d + sum r_d (n_d - r_d)``."""
         return self._coordinates.size
 
-    @cached_property
-    def point_shape(self) -> tuple[int, ...]:
-        """One axis: core and frames."""
-        return (self._layout.size,)
-
     @property
     def embedding_shape(self) -> tuple[int, ...]:
         """Sizes of the modes."""
         return self.shape
-
-    @property
-    def injectivity_radius(self) -> float:
-        """Zero: tensors of lower rank are as near as the smallest singular value of an unfolding."""
-        return 0.0
 
     def injectivity_radius_at(self, p: Array, retraction: Any = None) -> float:
         """The smallest singular value of the unfoldings, the distance to lower rank; the least in a batch."""
         C = self.split(p)[0]
         return min(float(np.min(np.linalg.svd(unfold(C, d, self.order), compute_uv=False))) for d in range(self.order))
 
-    def max_step(self, p: Array, X: Array) -> Any:
-        """Infinite: the default retraction goes anywhere."""
-        batch = np.broadcast_shapes(p.shape[:-1], X.shape[:-1])
-        return np.full(batch, math.inf) if batch else math.inf
-
     # ---------------- parts
-
-    def split(self, p: Array) -> tuple[Array, ...]:
-        """The core and the frames: views of a NumPy array."""
-        return self._layout.split(p)
-
-    def join(self, C: Array, *U: Array, out: Array | None = None) -> Array:
-        """The point with this core and these frames, whose columns must be orthonormal."""
-        return self._layout.join((C, *U), out)
-
-    def split_vector(self, X: Array) -> tuple[Array, ...]:
-        """The parts dC, dU_1, ..., dU_D."""
-        return self._layout.split(X)
-
-    def join_vector(self, dC: Array, *dU: Array, out: Array | None = None) -> Array:
-        """The tangent vector with these parts."""
-        return self._layout.join((dC, *dU), out)
-
-    def split_embedding(self, Z: Any) -> tuple[Any, ...]:
-        """The tensor itself: the embedding has one part."""
-        return (Z,)
-
-    def join_embedding(self, Z: Any) -> Any:
-        """The tensor itself."""
-        return Z
 
     def low_rank(self, p: Array) -> TuckerTensor:
         """The point as a `TuckerTensor`."""
@@ -330,10 +287,6 @@ class Tucker(Manifold):
         dC, *dU = self._projected(p, self.low_rank(q))
         return self.join_vector(dC - self.split(p)[0], *dU, out=out)
 
-    def _transport_projection(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
-        """The projection to the tangent space at q, by products of small matrices."""
-        return self.join_vector(*self._projected(q, self.low_rank_vector(p, X)), out=out)
-
     # ---------------- coordinates
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
@@ -408,6 +361,7 @@ class Tucker(Manifold):
 
     def _projected(self, p: Array, Z: Any) -> list[Array]:
         """``Z x_j U_j'`` and ``(I - U_d U_d') [Z x_j U_j']_(d) C_(d)^+``, j other than d."""
+        self._check_size(Z)
         C, *U = self.split(p)
         parts = [None]
         for d, (Q, R) in enumerate(self._triangles(C)):
@@ -417,11 +371,6 @@ class Tucker(Manifold):
             B = low_rank.divided(A @ Q, transpose(R))
             parts.append(B - U[d] @ (transpose(U[d]) @ B))
         return parts
-
-    def project_vector(self, p: Array, Z: Any) -> Array:
-        """``dC = Z x_j U_j'`` and ``dU_d = (I - U_d U_d') [Z x_j U_j']_(d) C_(d)^+``, j other than d."""
-        self._check_size(Z)
-        return self.join_vector(*self._projected(p, Z))
 
     def _check_size(self, Z: Any) -> None:
         if tuple(Z.shape[-self.order :]) != self.shape:
@@ -434,18 +383,6 @@ class Tucker(Manifold):
         _, *U = self.split(p)
         dC, *dU = self.split_vector(X)
         return self.join_vector(dC, *(b - u @ (transpose(u) @ b) for u, b in zip(U, dU)))
-
-    def embed_point(self, p: Array) -> Array:
-        """The tensor, an array of full size."""
-        return self.low_rank(p).toarray()
-
-    def embed_vector(self, p: Array, X: Array) -> Array:
-        """The tensor, an array of full size."""
-        return self.low_rank_vector(p, X).toarray()
-
-    def euclidean_direction(self, p: Array, X: Array) -> TuckerTensor:
-        """The tangent vector as a `TuckerTensor`."""
-        return self.low_rank_vector(p, X)
 
     # ---------------- derivatives
 
@@ -488,12 +425,6 @@ class Tucker(Manifold):
             B = low_rank.divided(low_rank.divided(B, R), transpose(R))
             parts.append(B - U[d] @ (transpose(U[d]) @ B))
         return self.join_vector(core, *parts)
-
-    def storage_vector(self, p: Array, X: Array) -> Array:
-        """The vector itself: its parts are the derivatives of core and frames."""
-        xp = namespace(p, X)
-        batch = np.broadcast_shapes(tuple(p.shape[:-1]), tuple(X.shape[:-1]))
-        return xp.broadcast_to(X, (*batch, X.shape[-1])) if tuple(X.shape[:-1]) != batch else X + 0.0
 
     def riemannian_gradient_from_storage(self, p: Array, g: Array) -> Array:
         """``(g_C, (I - U_d U_d') g_d (C_(d) C_(d)')^-1)``."""
