@@ -103,26 +103,30 @@ class Oblique(Identified):
     def distance(self, p: Array, q: Array) -> Any:
         """The root of the sum of squared angles between columns."""
         if self._short(p, q):
-            Y, c = _column_rejection(p, q)
-            angles = np.arctan2(np.sqrt(_columns(Y, Y)), c)
-            return math.sqrt(angles.dot(angles))
+            near = _near_columns(p, q)
+            if near is not None:
+                Y, c = near
+                angles = np.arctan2(np.sqrt(_columns(Y, Y)), c)
+                return math.sqrt(angles.dot(angles))
         return self.model.distance(self._to(p), self._to(q))
 
     def exp(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """That of the sphere on every column."""
         if type(t) is float and self._short(p, X):
             s = np.sqrt(_columns(X, X))
-            q = X * (np.sin(t * s) / (s + _TINY))  # zero columns of X stay zero
-            q += p * np.cos(t * s)
+            a = s if t == 1.0 else t * s
+            q = X * (np.sin(a) / (s + _TINY))  # zero columns of X stay zero
+            q += p * np.cos(a)
             return np.divide(q, np.sqrt(_columns(q, q)), out=out)
         return super().exp(p, X, t, out=out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """That of the sphere on every column."""
         if self._short(p, q):
-            Y, c = _column_rejection(p, q)
-            s = np.sqrt(_columns(Y, Y))
-            if c.min() > -1.0 or s.all():
+            near = _near_columns(p, q)
+            if near is not None:
+                Y, c = near
+                s = np.sqrt(_columns(Y, Y))
                 return np.multiply(Y, np.arctan2(s, c) / (s + _TINY), out=out)
         return super().log(p, q, out=out)
 
@@ -183,12 +187,17 @@ def _columns(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->j", A, B)
 
 
-def _column_rejection(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The parts of the columns of q normal to those of p, without cancellation, and the cosines; see `Sphere`."""
-    c = _columns(p, q)
-    Y = q - p if c.min() >= 0.0 else q - np.copysign(1.0, c) * p
-    Y -= p * _columns(p, Y)
-    return Y, c
+def _near_columns(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The parts of the columns of q normal to those of p, without cancellation, and cosines; None beyond a right angle.
+
+    As on `Sphere`: the normal part of ``q - p`` has a rounding error relative to its own size.
+    """
+    Y = q - p
+    a = _columns(p, Y)
+    if not min(a.tolist()) > -1.0:
+        return None
+    Y -= p * a
+    return Y, 1.0 + a
 
 
 @dataclass(frozen=True, repr=False)
@@ -261,7 +270,7 @@ class ComplexCircle(Identified):
     @log_derivative
     def distance(self, p: Array, q: Array) -> Any:
         """The root of the sum of squared angles."""
-        if self._short(p, q):
+        if type(p) is np.ndarray and type(q) is np.ndarray and p.dtype is q.dtype is _COMPLEX and p.ndim == 1 == q.ndim:
             turn = _turns(p, q)
             return math.sqrt(turn.dot(turn))
         return self.model.distance(self._to(p), self._to(q))
@@ -310,7 +319,7 @@ class ComplexCircle(Identified):
 
     def project_vector(self, p: Array, Z: Array) -> Array:
         """``Z - Re(conj(p) Z) p``."""
-        if self._short(p, Z):
+        if type(p) is np.ndarray and type(Z) is np.ndarray and p.dtype is Z.dtype is _COMPLEX and p.ndim == 1 == Z.ndim:
             return Z - (p.conj() * Z).real * p
         return super().project_vector(p, Z)
 

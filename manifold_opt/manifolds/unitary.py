@@ -272,6 +272,9 @@ class _Group(Manifold):
 
     def project_vector(self, p: Array, Z: Array) -> Array:
         """The part of ``p^H Z`` in the Lie algebra."""
+        if type(p) is np.ndarray and type(Z) is np.ndarray and not self._special:
+            A = p.swapaxes(-1, -2).conj() @ Z
+            return 0.5 * (A - A.swapaxes(-1, -2).conj())
         return self._algebra(adjoint(p) @ Z)
 
     def tangentialize(self, p: Array, X: Array) -> Array:
