@@ -239,3 +239,44 @@ def test_messages():
         M.inverse_retract(M.identity(), i, method="cayley")
     with pytest.raises(ValueError, match="below pi/2"):
         M.inverse_retract(M.identity(), i, method="polar")
+
+
+# ---------------- defects of other libraries that concern rotations and poses
+
+
+def test_geomstats_logarithm_at_and_near_half_turns():
+    """There: complex at pi - 1e-7, an error at pi - 1e-9 and at pi, relative error 4e-8 at 1e-9."""
+    p = M.random_point(11)
+    v = M.random_vector(p, 12)
+    v = v / np.linalg.norm(v)
+    for angle in (1e-9, math.pi - 1e-7, math.pi - 1e-9, math.pi):
+        X = M.log(p, M.exp(p, angle * v))
+        assert X.dtype == np.float64
+        assert np.linalg.norm(X) == pytest.approx(angle, rel=1e-7 if angle < 1 else 1e-14)
+        near(min(np.linalg.norm(X - angle * v), np.linalg.norm(X + angle * v)), 0.0, 1e-15 if angle < 1 else 1e-8)
+
+
+def test_geomstats_injectivity_radius_is_that_of_its_metric():
+    """There: 5.44 for a metric whose half turns have length pi."""
+    assert M.injectivity_radius == math.pi
+    p = M.random_point(0)
+    assert M.distance(p, M.compose(p, np.array([0.0, 0.0, 1.0, 0.0]))) == pytest.approx(math.pi)
+
+
+def test_distributed_factor_graphs_791_coordinates_are_rotation_vectors():
+    """There: coordinates scaled by the root of 2, where users of poses expected angles."""
+    p = P.random_point(1)
+    c = np.array([0.1, 0.2, 0.3, 1.0, 2.0, 3.0])
+    A = QuaternionPoses()
+    q = A.exp(p, A.get_vector(p, c))
+    np.testing.assert_allclose(A.distance(p, q) ** 2, c @ c, rtol=1e-14)
+    assert UnitQuaternions().distance(p[:4], q[:4]) == pytest.approx(np.linalg.norm(c[:3]))
+
+
+def test_geomstats_1431_and_910_poses_in_batches():
+    """There: slow exponentials on SE(n), and no batches of poses in pymanopt (46, 117)."""
+    p = P.random_point(2, (3, 5))
+    X = P.random_vector(p, 3)
+    q = P.exp(p, X)
+    assert q.shape == (3, 5, 7)
+    near(P.log(p, q)[1, 2], P.log(p[1, 2], q[1, 2]))
