@@ -123,6 +123,16 @@ class CameraModel:
         -------
         array of shape (*batch, 2)
         """
+        if X.ndim == 2 and all(type(x) in (np.ndarray, type(None)) for x in (pose, lens, X)):
+            out = np.empty((2, len(X)), np.result_type(pose, X))
+            for part in _pieces(len(X)):
+                out[0, part], out[1, part] = self._pixels(pose[part], None if lens is None else lens[part], X[part])
+            return out.T
+        px, py = self._pixels(pose, lens, X)
+        return namespace(px, py).stack([px, py], axis=-1)
+
+    def _pixels(self, pose: Any, lens: Any, X: Any) -> tuple[Any, Any]:
+        """The two coordinates of `pixels`."""
         r, x, c = entries(pose), entries(X), self._numbers(lens)
         u, v, w = (_row(r, i, x) for i in range(3))
         q = self._inverse_depth(w)
@@ -133,11 +143,7 @@ class CameraModel:
             px = px + c["cx"]
         if "cy" in c:
             py = py + c["cy"]
-        if type(px) is np.ndarray:
-            out = np.empty((2, *px.shape), px.dtype)
-            out[0], out[1] = px, py
-            return np.moveaxis(out, 0, -1)
-        return namespace(px, py).stack([px, py], axis=-1)
+        return px, py
 
     def derivatives(self, pose: Any, lens: Any, X: Any) -> tuple[Any, Any]:
         """Derivatives of the pixels by camera and point.
@@ -154,6 +160,14 @@ class CameraModel:
         by_point : array of shape (N, 2, 3)
             Both are parts of one array, camera before point, with the instances next to each other in memory.
         """
+        end = 6 + len(self.lens)
+        both = np.empty((2, end + 3, len(X)), np.result_type(pose, X))
+        for part in _pieces(len(X)):
+            self._derive(pose[part], None if lens is None else lens[part], X[part], both[:, :, part])
+        return both[:, :end].transpose(2, 0, 1), both[:, end:].transpose(2, 0, 1)
+
+    def _derive(self, pose: Any, lens: Any, X: Any, both: Any) -> None:
+        """Fill ``both``, (2, 6 + len(self.lens) + 3, N)."""
         r, x, c = entries(pose), entries(X), self._numbers(lens)
         u, v, w = (_row(r, i, x) for i in range(3))
         q = self._inverse_depth(w)
@@ -170,14 +184,12 @@ class CameraModel:
             (ab * q, bb * q, ab * udq + bb * vdq),
         )
         end = 6 + len(self.lens)
-        both = np.empty((2, end + 3, *np.shape(u)), np.result_type(u))
         for J, (g0, g1, g2) in zip(both, rows, strict=True):
             gx, gy, gz = (g0 * r[k] + g1 * r[3 + k] + g2 * r[6 + k] for k in range(3))
             J[0], J[1], J[2] = x[1] * gz - x[2] * gy, x[2] * gx - x[0] * gz, x[0] * gy - x[1] * gx
             J[3], J[4], J[5] = J[end], J[end + 1], J[end + 2] = gx, gy, gz
         for k, name in enumerate(self.lens):
             both[:, 6 + k] = _by_lens(name, a, b, s, f, da, db)
-        return both[:, :end].transpose(2, 0, 1), both[:, end:].transpose(2, 0, 1)
 
     def _numbers(self, lens: Any) -> dict[str, Any]:
         """Values of all numbers of the lens that may differ from zero, f included."""
@@ -204,6 +216,14 @@ class CameraModel:
             return -self.axis * q * q
         least = self.least_depth
         return -self.axis * np.where(self.axis * w > least, q * q, 1.0 / least**2)
+
+
+# so many instances at a time that their numbers stay in the cache between one operation and the next
+_AT_A_TIME = 16_384
+
+
+def _pieces(n: int) -> list[slice]:
+    return [slice(a, min(a + _AT_A_TIME, n)) for a in range(0, n, _AT_A_TIME)]
 
 
 def entries(x: Any) -> Any:

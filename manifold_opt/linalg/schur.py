@@ -36,6 +36,8 @@ from .small_cholesky import inverse_cholesky
 # damping of the projection onto the range of J, relative to its columns: what rounding of S allows, far below what a
 # gauge or a weakly determined variable needs
 _PROJECTION = 1e-11
+# instances whose products stay in the cache until they are put where they belong
+_AT_A_TIME = 4096
 # forcing term of what is not a step
 _EXACT = 1e-10
 
@@ -325,7 +327,9 @@ class _Family:
     def coupling(self) -> Any:
         """Q'F of each instance, (n + 1, e, K), the last one zero."""
         Y = np.zeros((self.rows.n + 1, self.Q.shape[1], self.F.shape[1]), self.F.dtype)
-        Y[:-1] = np.einsum("man,mkn->akn", self.Q, self.F).transpose(2, 0, 1)
+        for a in range(0, self.rows.n, _AT_A_TIME):
+            part = slice(a, min(a + _AT_A_TIME, self.rows.n))
+            Y[part] = np.einsum("man,mkn->akn", self.Q[:, :, part], self.F[:, :, part]).transpose(2, 0, 1)
         return Y
 
     def rows_of(self, r: Any) -> Any:

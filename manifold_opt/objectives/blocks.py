@@ -240,6 +240,20 @@ def _first_columns(M: Any) -> dict[str, int]:
     return columns
 
 
+def _raw(block: ResidualBlock, n: int, values: list[Any]) -> Any:
+    """Residuals of shape (N, m), not whitened; of any array library."""
+    single = block.instances is None
+    r = block.residual(*([x[0] for x in values] if single else values), *block.data)
+    xp, shape = namespace(r), tuple(np.shape(r))
+    if single:
+        return xp.reshape(r, (1, -1))
+    if not shape or shape[0] != n or len(shape) > 2:
+        raise ValueError(
+            f"family {block.name!r} must return its residuals in shape ({n}, m); it returned {shape}."
+        )
+    return xp.reshape(r, (n, -1))
+
+
 class _BoundBlock:
     """A block at work: gathers its variables, evaluates, differentiates, whitens."""
 
@@ -261,10 +275,13 @@ class _BoundBlock:
         )
         self.places = [places[:, a:b] for a, b in zip(self.ends[:-1], self.ends[1:], strict=True)]
         self.m = 0
-        self.m = self._raw(self.gather(p)).shape[1]
+        self.m = _raw(self.block, self.n, self.gather(p)).shape[1]
         self._check_whitening()
         self.exact, self.calls = False, 0
-        self._derivative = self._given if block.jacobian is not None else self._differentiated(p, autodiff)
+        self._linearize: Any = None
+        self._split: Any = None
+        if block.jacobian is None:
+            self._resolve(p, autodiff)
 
     def _variable(self, name: str, index: Any, columns: dict[str, int]) -> tuple[Any, Any]:
         """Manifold of one instance of a variable, and the first column of each."""
@@ -297,22 +314,9 @@ class _BoundBlock:
             for v, index in zip(values, self.block.indices, strict=True)
         ]
 
-    def _raw(self, values: list[Any]) -> Any:
-        """Residuals of shape (N, m), not whitened; of any array library."""
-        single = self.block.instances is None
-        r = self.block.residual(*([x[0] for x in values] if single else values), *self.block.data)
-        xp, shape = namespace(r), tuple(np.shape(r))
-        if single:
-            return xp.reshape(r, (1, -1))
-        if not shape or shape[0] != self.n or len(shape) > 2:
-            raise ValueError(
-                f"family {self.block.name!r} must return its residuals in shape ({self.n}, m); it returned {shape}."
-            )
-        return xp.reshape(r, (self.n, -1))
-
     def residual(self, p: Any) -> Any:
         """Whitened residuals of shape (N, m)."""
-        r = np.asarray(self._raw(self.gather(p)))
+        r = np.asarray(_raw(self.block, self.n, self.gather(p)))
         if r.shape[1] != self.m:
             raise ValueError(f"block {self.block.name!r} returned {r.shape[1]} residuals, at first {self.m}.")
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
@@ -323,7 +327,7 @@ class _BoundBlock:
     def jacobian(self, p: Any) -> list[tuple[Any, Any, Any]]:
         """First columns, whitened blocks (N, m, k), and the column of each number (N, k), of each variable."""
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
-        blocks = self._derivative(self.gather(p))
+        blocks = self._derivatives(self.gather(p))
         if len(blocks) == 1 and W is None:
             return [(self.columns[0], blocks[0], self.places[0])]
         # side by side in one array, which later products take as a whole
@@ -336,7 +340,10 @@ class _BoundBlock:
 
     def _memory(self, arrays: list[Any]) -> Any:
         """Memory for all blocks side by side."""
-        return self._pool.take((self.n, self.m, self.ends[-1]), np.result_type(*arrays))
+        dtype, K = np.result_type(*arrays), self.ends[-1]
+        if arrays[0].strides[0] == arrays[0].itemsize:  # instances last in memory, as they came
+            return self._pool.take((self.m, K, self.n), dtype).transpose(2, 0, 1)
+        return self._pool.take((self.n, self.m, K), dtype)
 
     def _check_whitening(self) -> None:
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
@@ -375,35 +382,40 @@ class _BoundBlock:
         x = x[:, None]
         return N.get_coordinates(x, convert(x, G))
 
-    def _differentiated(self, p: Any, autodiff: str) -> Callable[[list[Any]], list[Any]]:
+    def _derivatives(self, values: list[Any]) -> list[Any]:
+        """Blocks (N, m, k), not whitened."""
+        if self.block.jacobian is not None:
+            return self._given(values)
+        if self._linearize is None:
+            return self._differences(values)
+        at = self._linearize(np.concatenate([x.reshape(-1) for x in values]))
+        k = sum(N.dim for N in self.manifolds)
+        return self._reverse(at, values, self._split) if self.m <= k else self._forward(at, values)
+
+    def _resolve(self, p: Any, autodiff: str) -> None:
+        """Choose how to differentiate. What is kept holds nothing of this object, so that its memory goes with it."""
         from ..autodiff import choose_backend
 
         full = self.gather(p)
         shapes = [x.shape for x in full]
         ends = np.cumsum([x.size for x in full]).tolist()
+        block, n = self.block, self.n
 
         def split(x: Any) -> list[Any]:
             xp = namespace(x)
             return [xp.reshape(x[b - int(np.prod(s)) : b], s) for b, s in zip(ends, shapes, strict=True)]
 
         def flat(x: Any) -> Any:
-            r = self._raw(split(x))
+            r = _raw(block, n, split(x))
             return namespace(r).reshape(r, (-1,))
 
         start = np.concatenate([x.reshape(-1) for x in full])
         backend = choose_backend(autodiff, flat, start)
         if not hasattr(backend, "linearize"):
             self.calls = 2 * sum(N.dim for N in self.manifolds)
-            return self._differences
+            return
         self.exact = True
-        linearize = backend.linearize(flat)
-        k = sum(N.dim for N in self.manifolds)
-
-        def derivative(values: list[Any]) -> list[Any]:
-            at = linearize(np.concatenate([x.reshape(-1) for x in values]))
-            return self._reverse(at, values, split) if self.m <= k else self._forward(at, values)
-
-        return derivative
+        self._linearize, self._split = backend.linearize(flat), split
 
     def _reverse(self, at: Any, full: list[Any], split: Callable[[Any], list[Any]]) -> list[Any]:
         """Blocks from m pulled cotangents, each of one residual of all instances at once."""
@@ -440,9 +452,8 @@ class _BoundBlock:
                 E = N.get_vector(x, np.broadcast_to(np.eye(N.dim)[a], (self.n, N.dim)))
                 # steps in proportion to the numbers moved, at least h
                 size = h * np.maximum(1.0, np.abs(x).reshape(self.n, -1).max(axis=1))
-                plus, minus = (
-                    np.asarray(self._raw([*values[:i], retract(x, E, t), *values[i + 1 :]])) for t in (size, -size)
-                )
+                moved = ([*values[:i], retract(x, E, t), *values[i + 1 :]] for t in (size, -size))
+                plus, minus = (np.asarray(_raw(self.block, self.n, other)) for other in moved)
                 B[:, :, a] = (plus - minus) / (2.0 * size)[:, None]
             blocks.append(B)
         return blocks
