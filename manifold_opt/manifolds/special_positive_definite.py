@@ -155,7 +155,7 @@ class SpecialPositiveDefinite(AffineInvariantGeometry):
         X = hermitian(X)
         xp = namespace(p, X)
         trace = xp.sum(xp.real(diagonal(whitened(cholesky(p), X))), axis=-1)
-        return X - (trace / self.n)[..., None, None] * p
+        return X - trace[..., None, None] / self.n * p
 
     def _without(self, S: Array, N: Array) -> Array:
         """``S - <S, N> / <N, N> N``."""

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from linalg.derivatives import check_rules
 
-from manifold_opt.linalg import cholesky, lyapunov, solve_triangular
 from manifold_opt.linalg.increments import cholesky_increment, log_difference, log_slopes, sqrt_increment
 from manifold_opt.linalg.pair_functions import pair_function
+from manifold_opt.linalg.small import cholesky, lyapunov, solve_triangular
 from manifold_opt.linalg.symmetric import symmetric_log, symmetric_sqrt
 
 rng = np.random.default_rng(0)
