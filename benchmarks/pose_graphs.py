@@ -243,7 +243,9 @@ def measure_memory(kind: str, path: Path) -> None:
     if kind == "GTSAM":
         Gtsam(path, graph).solve()
     else:
-        solve_pose_graph(graph, "log", init="file", linear_solver=solvers()[kind])
+        from manifold_opt.linalg.sparse_solvers import SparseCholesky
+
+        solve_pose_graph(graph, "log", init="file", linear_solver=SparseCholesky(method=kind))
     print(peak_memory())
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from .graph import PoseGraph
-from .quadratic import factorized, residual_matrix, stacked
+from .quadratic import PoseMatrix, residual_matrix, stacked
 
 # shifts that are tried, relative to the diagonal; the first is 45 roundings, more than a sparse factorization makes
 _SHIFTS = 10.0 ** np.arange(-14.0, 0.5)
@@ -116,24 +116,23 @@ def certificate_of(graph: PoseGraph, Y: Any, *, tolerance: float = 1e-6, weights
     D = np.zeros(n * (d + 1))
     D[: n * d] = np.repeat(_positive(S.diagonal()[: n * d].reshape(n, d).max(axis=1)), d)
     spread = float(D.sum())
-    keep = np.setdiff1d(np.arange(n * (d + 1)), n * d + graph.anchors)  # S does not see a common translation
-    grounded = S[keep][:, keep]
+    # S does not see a common translation: those of the anchors are held, by any weight
+    held = np.zeros(n * (d + 1))
+    held[n * d + graph.anchors] = S.diagonal()[n * d :].max()
+    A = PoseMatrix(S, n, d)
     stationarity = float(np.abs(SY).max() / D.max())
-    found = None
+    gap, shift = cost, 0.0
     for shift in _SHIFTS:
         try:
-            found = factorized(grounded, shift * D[keep])
+            A.factor(shift * D + held)
         except np.linalg.LinAlgError:
             continue
+        gap = min(shift * spread + slack, cost)
         break
-    gap = shift * spread + slack if found is not None else cost
-    gap = min(gap, cost)
     if gap <= tolerance * cost or cost <= 1e-20 * spread:
         return Certificate(True, cost, gap, -shift, tolerance, stationarity)
-    eigenvalue, direction = _negative_curvature(grounded, D[keep], shift, found)
-    vector = np.zeros(n * (d + 1))
-    vector[keep] = direction
-    return Certificate(False, cost, gap, eigenvalue, tolerance, stationarity, vector)
+    eigenvalue, direction = _negative_curvature(A, D, held, shift)
+    return Certificate(False, cost, gap, eigenvalue, tolerance, stationarity, direction)
 
 
 def dual_matrix(graph: PoseGraph, Y: Any, weights: Any = None) -> tuple[Any, Any, float]:
@@ -163,17 +162,22 @@ def _positive(x: Any) -> Any:
     return np.where(x > 0.0, x, good.min() if len(good) else 1.0)
 
 
-def _negative_curvature(S: Any, D: Any, shift: float, solve: Any) -> tuple[float, Any]:
+def _negative_curvature(A: PoseMatrix, D: Any, held: Any, shift: float) -> tuple[float, Any]:
     """Smallest eigenvalue of S x = mu D x and its eigenvector, from a shift with S + shift D positive definite."""
     from scipy.sparse import diags_array
     from scipy.sparse.linalg import LinearOperator, eigsh
 
+    S = A.matrix
     # translations have no weight in D; a little makes it definite
-    E = np.where(D > 0.0, D, 1e-3 * S.diagonal())
-    if solve is None:
-        shift = 2.0 * float(abs(S).sum(axis=1).max() / E.min())
-    solve = factorized(S, shift * E)
-    inverse = LinearOperator(S.shape, matvec=solve, dtype=float)
+    E = np.where(D > 0.0, D, 1e-3 * _positive(S.diagonal()))
+    while True:
+        try:
+            solve = A.factor(shift * E + held)
+            break
+        except np.linalg.LinAlgError:
+            shift *= 10.0
+    inverse = LinearOperator(S.shape, matvec=lambda b: solve(b.reshape(-1)), dtype=float)
+    grounded = (S + diags_array(held)).tocsc()
     start = np.random.default_rng(0).standard_normal(len(D))
-    w, V = eigsh(S, 1, M=diags_array(E), sigma=-shift, OPinv=inverse, which="LM", v0=start, tol=1e-4)
+    w, V = eigsh(grounded, 1, M=diags_array(E), sigma=-shift, OPinv=inverse, which="LM", v0=start, tol=1e-4)
     return float(w[0]), V[:, 0] / np.linalg.norm(V[:, 0])

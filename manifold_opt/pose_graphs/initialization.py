@@ -203,7 +203,7 @@ def spectral(graph: PoseGraph, weights: Any = None, *, iterations: int = 100) ->
     ValueError
         When the graph has several connected components, or several fixed poses.
     """
-    from .quadratic import rotation_form
+    from .quadratic import PoseMatrix, rotation_form
 
     if graph.components.max() > 0 or len(graph.anchors) > 1:
         raise ValueError(
@@ -212,7 +212,7 @@ def spectral(graph: PoseGraph, weights: Any = None, *, iterations: int = 100) ->
     SE, d, n = graph.pose_manifold, graph.dimension, graph.num_poses
     kappa = graph.isotropic_weights()[0]
     L = rotation_form(graph, kappa if weights is None else kappa * weights)
-    U = _smallest_eigenvectors(L, d, iterations).reshape(n, d, d).swapaxes(1, 2)
+    U = _smallest_eigenvectors(PoseMatrix(L, n, d), d, iterations).reshape(n, d, d).swapaxes(1, 2)
     if np.linalg.det(U).sum() < 0.0:  # a reflection is as good to the eigenvectors
         U[:, -1] = -U[:, -1]
     R = nearest_rotation(U)
@@ -221,12 +221,11 @@ def spectral(graph: PoseGraph, weights: Any = None, *, iterations: int = 100) ->
     return SE.join(R, translations(graph, R, weights))
 
 
-def _smallest_eigenvectors(L: Any, k: int, iterations: int) -> Any:
+def _smallest_eigenvectors(A: Any, k: int, iterations: int) -> Any:
     """Eigenvectors of the k smallest eigenvalues of a positive semidefinite matrix, by inverse subspace iteration."""
-    from .quadratic import factorized
-
+    L = A.matrix
     shift = 1e-7 * float(L.diagonal().mean())
-    solve = factorized(L, shift)
+    solve = A.factor(shift)
     rng = np.random.default_rng(0)  # which start does not matter
     X = np.linalg.qr(rng.standard_normal((L.shape[0], k + 2)))[0]
     before = None

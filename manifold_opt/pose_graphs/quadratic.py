@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..linalg.factorizations import factorization
+from ..linalg.normal_matrix import BlockPattern
 from .graph import PoseGraph
 
 
@@ -54,23 +56,39 @@ def rotation_form(graph: PoseGraph, kappa: Any) -> Any:
     return (A.T @ A).tocsc()
 
 
-def factorized(A: Any, shift: Any = 0.0) -> Callable[[Any], Any]:
-    """Function x = solve(b) for the positive definite A + diag(shift); b may have columns.
+class PoseMatrix:
+    """A symmetric sparse matrix with the columns of each pose next to each other, to be factorized for several shifts.
 
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        When the matrix is not positive definite.
+    Parameters
+    ----------
+    A : SciPy sparse matrix
+    n, d : int
+        Poses, and dimension of the space; A has n d columns of rotations, and n more if it has those of translations.
     """
-    from scipy.sparse import csc_matrix, diags_array
-    from scipy.sparse.linalg import splu
 
-    n = A.shape[0]
-    B = csc_matrix(A + diags_array(np.broadcast_to(np.asarray(shift, dtype=float), n)))
-    try:
-        LU = splu(B, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    except RuntimeError as error:
-        raise np.linalg.LinAlgError(f"the matrix is singular ({error})") from None
-    if not (LU.perm_r == LU.perm_c).all() or not (LU.U.diagonal() > 0.0).all():
-        raise np.linalg.LinAlgError("the matrix is not positive definite")
-    return LU.solve
+    def __init__(self, A: Any, n: int, d: int) -> None:
+        columns = np.arange(n * d).reshape(n, d)
+        if A.shape[0] > n * d:
+            columns = np.concatenate([columns, n * d + np.arange(n)[:, None]], axis=1)
+        w, order = columns.shape[1], columns.reshape(-1)
+        B = A.tocsr()[order][:, order].tobsr((w, w))
+        high, low = np.repeat(np.arange(n), np.diff(B.indptr)), B.indices.astype(np.int64)
+        lower = high >= low
+        high, low = high[lower], low[lower]
+        pattern = BlockPattern(order, w * np.arange(n + 1), low * n + high)
+        blocks = np.zeros((len(pattern.low), w, w))
+        blocks[pattern.find(high, low)] = B.data[lower]
+        self.matrix = A
+        self._values, self._method = blocks.reshape(-1), factorization(pattern)
+
+    def factor(self, shift: Any) -> Callable[[Any], Any]:
+        """Function x = solve(b) for A + diag(shift), good until the next call; b may have columns.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            When the matrix is not positive definite.
+        """
+        size = self.matrix.shape[0]
+        self._method.factor(self._values, np.array(np.broadcast_to(np.asarray(shift, dtype=float), size)))
+        return self._method.solve

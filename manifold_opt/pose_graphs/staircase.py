@@ -29,7 +29,7 @@ from ..solvers.trust_regions import trust_regions
 from ..stopping import StopAfterIteration, StopWhenGradientNormLess
 from .certificate import Certificate, certificate_of
 from .graph import PoseGraph
-from .quadratic import factorized, residual_matrix, stacked
+from .quadratic import PoseMatrix, residual_matrix, stacked
 
 # of the gradient, relative to the square root of the cost times that of the largest diagonal entry
 _TOLERANCE = 1e-9
@@ -110,11 +110,21 @@ class _Form:
         rows = self.n * self.d
         self.free = np.setdiff1d(np.arange(self.n), graph.anchors)  # a common translation changes nothing
         self.keep = np.concatenate([np.arange(rows), rows + self.free])
-        self.A = residual_matrix(graph, kappa, tau).tocsc()[:, self.keep].tocsr()
+        A = residual_matrix(graph, kappa, tau)
+        M = (A.T @ A).tocsc()
+        self.A = A.tocsc()[:, self.keep].tocsr()
         self.At = self.A.T.tocsr()
-        M = (self.At @ self.A).tocsc()
-        self.scale = float(M.diagonal().max())
-        self.solve = factorized(M, 1e-7 * M.diagonal())
+        diagonal = M.diagonal()
+        self.scale = float(diagonal.max())
+        shift = 1e-7 * diagonal
+        shift[rows + graph.anchors] = diagonal[rows:].max()
+        self._solve = PoseMatrix(M, self.n, self.d).factor(shift)
+
+    def solve(self, Y: Any) -> Any:
+        """The inverse of the form, nearly, applied to free rows."""
+        full = np.zeros((self.n * (self.d + 1), Y.shape[1]))
+        full[self.keep] = Y
+        return self._solve(full)[self.keep]
 
     def cost(self, Y: Any) -> float:
         """F of stacked frames and translations."""

@@ -8,7 +8,7 @@ import pytest
 from manifold_opt import SpecialEuclidean, solve_pose_graph
 from manifold_opt.datasets import city_graph, grid_graph, ring_graph, sphere_graph, torus_graph
 from manifold_opt.pose_graphs import certify, climb, dual_matrix, initial_poses, pose_graph_costs, rounded
-from manifold_opt.pose_graphs.quadratic import residual_matrix, rotation_form, stacked
+from manifold_opt.pose_graphs.quadratic import PoseMatrix, residual_matrix, rotation_form, stacked
 
 METHODS = ["chordal", "spectral", "odometry", "spanning-tree"]
 GENERATORS = {
@@ -43,7 +43,7 @@ def test_spectral_rotations_are_eigenvectors():
     L = rotation_form(graph, graph.isotropic_weights()[0])
     from manifold_opt.pose_graphs.initialization import _smallest_eigenvectors
 
-    U = _smallest_eigenvectors(L, 3, 100)
+    U = _smallest_eigenvectors(PoseMatrix(L, graph.num_poses, 3), 3, 100)
     w, V = np.linalg.eigh(L.toarray())
     np.testing.assert_allclose(np.abs(V[:, :3].T @ U).sum(axis=0) > 0.9, True)
     assert np.trace(U.T @ (L @ U)) == pytest.approx(w[:3].sum(), rel=1e-4)
