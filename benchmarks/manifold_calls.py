@@ -30,7 +30,7 @@ def calls(contest: Contest, size: tuple[int, ...]) -> dict[str, dict[str, Callab
     length = 0.3 * min(M.injectivity_radius if M.has("injectivity_radius") else 1.0, 1.0)
     X = M.random_vector(p, rng)
     X = X * (length / np.reshape(M.norm(p, X), size + (1,) * len(M.vector_shape)))
-    q, Z = M.exp(p, X), rng.standard_normal((*size, *M.embedding_shape))
+    q, Z = M.exp(p, X) if M.has("exp") else M.retract(p, X), rng.standard_normal((*size, *M.embedding_shape))
     if M.field == "complex":
         Z = Z + 1j * rng.standard_normal(Z.shape)
     table: dict[str, dict[str, Callable[[], Any]]] = {
@@ -45,21 +45,25 @@ def calls(contest: Contest, size: tuple[int, ...]) -> dict[str, dict[str, Callab
     if theirs is not None:
         metric = theirs.metric
         a, b = contest.for_geomstats(p), contest.for_geomstats(q)
-        V = contest.vector_for_geomstats(p, X)
-        W = Z if Z.shape == V.shape else V
-        table["exp"]["geomstats"] = lambda: metric.exp(V, a)
+        U = contest.vector_for_geomstats(p, X)
+        W = Z if Z.shape == U.shape else U
+        table["exp"]["geomstats"] = lambda: metric.exp(U, a)
         table["log"]["geomstats"] = lambda: metric.log(b, a)
         table["distance"]["geomstats"] = lambda: metric.dist(a, b)
-        table["inner"]["geomstats"] = lambda: metric.inner_product(V, V, a)
+        table["inner"]["geomstats"] = lambda: metric.inner_product(U, U, a)
         table["project"]["geomstats"] = lambda: theirs.to_tangent(W, a)
     others = contest.others(size)
     if others is not None:
-        table["exp"]["pymanopt"] = lambda: others.exp(p, X)
-        table["log"]["pymanopt"] = lambda: others.log(p, q)
-        table["distance"]["pymanopt"] = lambda: others.dist(p, q)
-        table["inner"]["pymanopt"] = lambda: others.inner_product(p, X, X)
-        table["retract"]["pymanopt"] = lambda: others.retraction(p, X)
-        table["project"]["pymanopt"] = lambda: others.projection(p, Z)
+        P, Q, V = p, q, X
+        if contest.own_points:
+            P, Q = others.random_point(), others.random_point()
+            V = others.random_tangent_vector(P)
+        table["exp"]["pymanopt"] = lambda: others.exp(P, V)
+        table["log"]["pymanopt"] = lambda: others.log(P, Q)
+        table["distance"]["pymanopt"] = lambda: others.dist(P, Q)
+        table["inner"]["pymanopt"] = lambda: others.inner_product(P, V, V)
+        table["retract"]["pymanopt"] = lambda: others.retraction(P, V)
+        table["project"]["pymanopt"] = lambda: others.projection(P, Z)
     if size:
         for name, f in by_hand(repr(M), p, q, X).items():
             table[name]["NumPy by hand"] = f

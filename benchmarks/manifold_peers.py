@@ -29,6 +29,8 @@ class Contest:
         Whether pymanopt has batches of it, as a power with ``k`` copies.
     point, vector : callable, optional
         Our point, and our vector at a point, in the storage of geomstats; default: as embedded.
+    own_points : bool
+        Whether pymanopt stores points otherwise, and is timed on random ones of its own.
     """
 
     ours: Any
@@ -37,6 +39,7 @@ class Contest:
     batched: bool = False
     point: Convert | None = None
     vector: Callable[[Any, Any], Any] | None = None
+    own_points: bool = False
 
     def theirs(self) -> Any:
         """geomstats' space, or None."""
@@ -147,6 +150,12 @@ def contests() -> list[Contest]:
             _pymanopt("HermitianPositiveDefinite", 2),
             True,
         ),
+        Contest(mo.Grassmann(5, 2, field="complex"), None, _pymanopt("ComplexGrassmann", 5, 2), True),
+        Contest(mo.PreShape(4, 2), _geometry("PreShapeSpace", f"{geometry}.pre_shape", 4, 2)),
+        Contest(mo.KendallShape(4, 2), _shapes),
+        Contest(mo.FixedRank(5, 4, 2), None, _pymanopt("FixedRankEmbedded", 5, 4, 2), own_points=True),
+        Contest(mo.PSDFixedRank(5, 2), None, _pymanopt("PSDFixedRank", 5, 2)),
+        Contest(mo.Elliptope(5, 2), None, _pymanopt("Elliptope", 5, 2)),
         Contest(
             mo.PowerManifold(mo.Sphere(2), 3),
             lambda: import_geomstats("geomstats.geometry.nfold_manifold").NFoldManifold(
@@ -164,6 +173,13 @@ def contests() -> list[Contest]:
         ),
     ]
     return listed
+
+
+def _shapes() -> Any:
+    space = import_geomstats("geomstats.geometry.pre_shape").PreShapeSpace(4, 2)
+    space.equip_with_group_action("rotations")
+    space.equip_with_quotient()
+    return space.quotient
 
 
 def _motion_vector(M: Any, p: Any, X: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -154,6 +155,7 @@ def _curves(M: Manifold, s: Sample, rng: np.random.Generator) -> Callable[[float
     dc = rng.standard_normal(s.c.shape)
     embedded = {name: M.embed_vector(s.p, getattr(s, name)) for name in ("X", "Y", "d")}
 
+    @functools.cache  # differences take the same few times for every operation
     def at(t: float) -> Sample:
         p = M.retract(s.p, V, t)
         vectors = {name: M.project_vector(p, Z) for name, Z in embedded.items()}

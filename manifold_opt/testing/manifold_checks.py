@@ -11,6 +11,7 @@ import numpy as np
 
 from manifold_opt.manifolds import Manifold, NotOnManifold, NotTangent, PowerManifold, ProductManifold
 from manifold_opt.manifolds.identified import Identified
+from manifold_opt.manifolds.wrapped import Wrapped
 from manifold_opt.testing.samples import (
     Array,
     Call,
@@ -453,7 +454,7 @@ def check_drift(M: Manifold, rng: Any = 0, steps: int | None = None) -> None:
     rearrangements of other manifolds take a fifth of all that; what they are made of takes the full number itself.
     """
     if steps is None:
-        steps = 100 if isinstance(M, (Identified, PowerManifold, ProductManifold)) else 500
+        steps = 100 if isinstance(M, (Identified, PowerManifold, ProductManifold, Wrapped)) else 500
     for name in M._names("retraction"):
         method = None if name == "own" else name
         important = method in (None, M.default_retraction, "exponential")
