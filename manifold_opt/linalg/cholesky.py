@@ -373,6 +373,46 @@ def _calls(single: bool) -> tuple[Any, Any, Any]:
     return lapack.dpotrf, blas.dtrsm, blas.dsyrk
 
 
+# up to so many runs of neighbouring rows, slices are faster than lists of rows
+_FEW = 5
+
+
+def _pieces(relative: Any, p: int) -> tuple[Any, int, Any]:
+    """Rows of a child in its parent, how many are pivots, and runs (here, there, number) of them if these are few.
+
+    Runs end where the pivots of the parent do.
+    """
+    k = int(np.searchsorted(relative, p))
+    first = np.ones(len(relative), bool)
+    first[1:] = relative[1:] != relative[:-1] + 1
+    if k < len(relative):
+        first[k] = True
+    begin = np.flatnonzero(first)
+    if len(begin) > _FEW:
+        return relative, k, None
+    ends = np.append(begin[1:], len(relative))
+    runs = [(int(b), int(relative[b]), int(e - b)) for b, e in zip(begin, ends, strict=True)]
+    return relative, k, runs
+
+
+def _add_update(C: Any, pieces: tuple[Any, int, Any], p: int, panel: Any, update: Any) -> None:
+    """Add the lower triangle of a child's update into the columns and the update of its parent."""
+    relative, k, runs = pieces
+    if runs is None:
+        panel[relative[:, None], relative[:k]] += C[:, :k]
+        if k < len(relative):
+            below = relative[k:] - p
+            update[below[:, None], below] += C[k:, k:]
+        return
+    for a, (j, column, width) in enumerate(runs):
+        for i, row, height in runs[a:]:
+            block = C[i : i + height, j : j + width]
+            if column < p:
+                panel[row : row + height, column : column + width] += block
+            else:
+                update[row - p : row - p + height, column - p : column - p + width] += block
+
+
 class NumpyFronts(Factorization):
     """Dense fronts, one after the other in NumPy.
 
@@ -408,7 +448,7 @@ class NumpyFronts(Factorization):
                 (row[starts[f] : starts[f + 1]], column[starts[f] : starts[f + 1]]),
                 source[starts[f] : starts[f + 1]],
                 [
-                    (c, F.relative[struct_starts[c] : struct_starts[c + 1]])
+                    (c, _pieces(F.relative[struct_starts[c] : struct_starts[c + 1]], p[f]))
                     for c in children[child_starts[f] : child_starts[f + 1]]
                 ],
             )
@@ -432,12 +472,7 @@ class NumpyFronts(Factorization):
                 diagonal = np.arange(p)
                 panel[diagonal, diagonal] += damping[first : first + p]
             for child, relative in children:
-                C = updates.pop(child)
-                k = int(np.searchsorted(relative, p))
-                panel[relative[:, None], relative[:k]] += C[:, :k]
-                if k < len(relative):
-                    below = relative[k:] - p
-                    update[below[:, None], below] += C[k:, k:]
+                _add_update(updates.pop(child), relative, p, panel, update)
             L, info = potrf(panel[:p], lower=1)
             if info != 0:
                 raise not_definite(int(order[first + max(info, 1) - 1]))
