@@ -295,6 +295,11 @@ def known_pattern(J: Any) -> NormalPattern:
     return pattern
 
 
+def forget_patterns() -> None:
+    """Let the next run analyse its pattern anew, whatever is in use elsewhere; for measurements."""
+    _KNOWN.clear()
+
+
 def canonical(A: Any) -> Any:
     """A SciPy matrix by rows, each entry once, of floats."""
     A = A.tocsr()
