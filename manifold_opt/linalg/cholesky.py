@@ -373,6 +373,13 @@ def _calls(single: bool) -> tuple[Any, Any, Any]:
     return lapack.dpotrf, blas.dtrsm, blas.dsyrk
 
 
+def _above_and_below(p: int, row: Any, column: Any, source: Any) -> tuple[Any, Any]:
+    """Places and sources of the numbers of a front, those among the pivots and those in the rows below."""
+    top = row < p
+    places = (row[top], column[top]), (row[~top] - p, column[~top])
+    return places, (source[top], source[~top])
+
+
 # up to so many runs of neighbouring rows, slices are faster than lists of rows
 _FEW = 5
 
@@ -395,20 +402,23 @@ def _pieces(relative: Any, p: int) -> tuple[Any, int, Any]:
     return relative, k, runs
 
 
-def _add_update(C: Any, pieces: tuple[Any, int, Any], p: int, panel: Any, update: Any) -> None:
-    """Add the lower triangle of a child's update into the columns and the update of its parent."""
+def _add_update(C: Any, pieces: tuple[Any, int, Any], p: int, parent: tuple[Any, Any, Any]) -> None:
+    """Add the lower triangle of a child's update into the pivots, the rows below and the update of its parent."""
     relative, k, runs = pieces
+    top, below, update = parent
     if runs is None:
-        panel[relative[:, None], relative[:k]] += C[:, :k]
-        if k < len(relative):
-            below = relative[k:] - p
-            update[below[:, None], below] += C[k:, k:]
+        above, under = relative[:k], relative[k:] - p
+        top[above[:, None], above] += C[:k, :k]
+        below[under[:, None], above] += C[k:, :k]
+        update[under[:, None], under] += C[k:, k:]
         return
     for a, (j, column, width) in enumerate(runs):
         for i, row, height in runs[a:]:
             block = C[i : i + height, j : j + width]
-            if column < p:
-                panel[row : row + height, column : column + width] += block
+            if row < p:
+                top[row : row + height, column : column + width] += block
+            elif column < p:
+                below[row - p : row - p + height, column : column + width] += block
             else:
                 update[row - p : row - p + height, column - p : column - p + width] += block
 
@@ -445,8 +455,7 @@ class NumpyFronts(Factorization):
                 q[f],
                 pivots[f],
                 F.struct[struct_starts[f] : struct_starts[f + 1]],
-                (row[starts[f] : starts[f + 1]], column[starts[f] : starts[f + 1]]),
-                source[starts[f] : starts[f + 1]],
+                *_above_and_below(p[f], *(x[starts[f] : starts[f + 1]] for x in (row, column, source))),
                 [
                     (c, _pieces(F.relative[struct_starts[c] : struct_starts[c + 1]], p[f]))
                     for c in children[child_starts[f] : child_starts[f + 1]]
@@ -465,19 +474,21 @@ class NumpyFronts(Factorization):
         updates: dict[int, Any] = {}
         self._factors = []
         for f, (p, q, first, _, places, source, children) in enumerate(self._plan):
-            panel = np.zeros((p + q, p), values.dtype, order="F")
-            panel[places] = values[source]
+            # three arrays of their own, which LAPACK can work in
+            top = np.zeros((p, p), values.dtype, order="F")
+            below = np.zeros((q, p), values.dtype, order="F")
             update = np.zeros((q, q), values.dtype, order="F")
+            top[places[0]] = values[source[0]]
+            below[places[1]] = values[source[1]]
             if damping is not None:
-                diagonal = np.arange(p)
-                panel[diagonal, diagonal] += damping[first : first + p]
-            for child, relative in children:
-                _add_update(updates.pop(child), relative, p, panel, update)
-            L, info = potrf(panel[:p], lower=1)
+                top.reshape(-1, order="F")[:: p + 1] += damping[first : first + p]
+            for child, pieces in children:
+                _add_update(updates.pop(child), pieces, p, (top, below, update))
+            L, info = potrf(top, lower=1, clean=0, overwrite_a=1)
             if info != 0:
                 raise not_definite(int(order[first + max(info, 1) - 1]))
             if q:
-                below = trsm(1.0, L, panel[p:], side=1, lower=1, trans_a=1)
+                below = trsm(1.0, L, below, side=1, lower=1, trans_a=1, overwrite_b=1)
                 updates[f] = syrk(-1.0, below, beta=1.0, c=update, lower=1, overwrite_c=1)
                 self._factors.append((L, below))
             else:
