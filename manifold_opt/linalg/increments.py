@@ -107,11 +107,26 @@ def _small_increment(W: np.ndarray) -> np.ndarray:
     return np.array(N, dtype=W.dtype)
 
 
+def _increment_of_stack(W: np.ndarray) -> np.ndarray:
+    """The same for many matrices at once."""
+    N = np.zeros_like(W)
+    for j in range(W.shape[-1]):
+        known = N[..., j, :j].conj()
+        pivot = W[..., j, j].real - np.einsum("...k,...k->...", N[..., j, :j], known).real
+        if not np.all(pivot > -1.0):
+            raise np.linalg.LinAlgError(f"a matrix I + W of a stack {W.shape} is not positive definite")
+        root = pivot / (1.0 + np.sqrt(1.0 + pivot))
+        N[..., j, j] = root
+        low = W[..., j + 1 :, j] - (N[..., j + 1 :, :j] @ known[..., None])[..., 0]
+        N[..., j + 1 :, j] = low / (1.0 + root)[..., None]
+    return N
+
+
 def _cholesky_increment_forward(W: Array) -> Array:
-    """By a Cholesky factor and one Newton step, which leaves the square of its error."""
+    """By columns; of larger matrices by a Cholesky factor and one Newton step, which leaves the square of its error."""
     xp = namespace(W)
-    if xp is np and W.ndim == 2 and len(W) <= _SMALL and W.dtype.kind != "c":
-        return _small_increment(W)
+    if xp is np and W.shape[-1] <= (_SMALL if W.ndim == 2 else 2 * _SMALL):
+        return _small_increment(W) if W.ndim == 2 and W.dtype.kind != "c" else _increment_of_stack(W)
     eye = xp.eye(W.shape[-1], dtype=W.dtype)
     C = cholesky(eye + W) if xp is np else xp.linalg.cholesky(eye + W)
     N = C - eye

@@ -9,6 +9,7 @@ import pytest
 from manifolds import exact
 from scipy.linalg import expm, logm, sqrtm
 
+from manifold_opt import gradient_descent, trust_regions
 from manifold_opt.manifolds import HermitianPositiveDefinite, MissingOperation, SymmetricPositiveDefinite
 from manifold_opt.testing import check_accuracy, check_exp_accuracy
 
@@ -228,3 +229,95 @@ def test_geomstats_pymanopt_positive_definite_round_trips():
         assert M.norm(p, M.log(p, M.exp(p, X)) - X) <= 1e-3 * M.norm(p, X)
         q = M.exp(p, X)
         np.testing.assert_allclose(M.exp(p, M.log(p, q)), q, atol=1e-15 * np.abs(q).max())
+
+
+# ---------------- more defects of peers
+
+
+@pytest.mark.parametrize("metric", ["affine-invariant", *METRICS])
+def test_geomstats_one_by_one_matrices(metric):
+    """There: n = 1 fails. Positive numbers, with a logarithmic metric or the distance of roots."""
+    M = SymmetricPositiveDefinite(1, metric=metric)
+    p, q = np.array([[2.0]]), np.array([[7.0]])
+    expected = {
+        "affine-invariant": math.log(3.5),
+        "log-euclidean": math.log(3.5),
+        "log-cholesky": 0.5 * math.log(3.5),
+        "bures-wasserstein": math.sqrt(7.0) - math.sqrt(2.0),
+    }[metric]
+    assert M.distance(p, q) == pytest.approx(expected, rel=1e-15)
+    np.testing.assert_allclose(M.exp(p, M.log(p, q)), q, rtol=1e-15)
+
+
+@pytest.mark.parametrize("metric", ["affine-invariant", *METRICS])
+def test_geomstats_gradient_of_exp_where_eigenvalues_coincide(metric):
+    """There: NaN, at the identity and along multiples of it, where everybody starts."""
+    import autograd
+    import autograd.numpy as anp
+
+    M = SymmetricPositiveDefinite(3, metric=metric)
+    eye = np.eye(3)
+    S = np.random.default_rng(0).standard_normal((3, 3))
+    S = S + S.T
+    for X in (np.zeros((3, 3)), 0.1 * eye):
+        for f in (lambda X: anp.sum(S * M.exp(eye, X)), lambda q: anp.sum(S * M.log(eye, eye + q))):
+            g = autograd.grad(f)(X)
+            h = 1e-5
+            expected = (f(X + h * S) - f(X - h * S)) / (2 * h)
+            assert np.sum(g * S) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("metric", ["affine-invariant", *METRICS])
+def test_manifolds_jl_bases_are_orthonormal_and_cubic(metric):
+    """There: a basis that was not orthonormal, and coordinates by inner products with all basis matrices, O(n^5)."""
+    M = SymmetricPositiveDefinite(3, metric=metric)
+    p = M.random_point(0)
+    basis = M.get_basis(p)
+    gram = [[M.inner(p, a, b) for b in basis] for a in basis]
+    np.testing.assert_allclose(gram, np.eye(6), atol=1e-13)
+    large = SymmetricPositiveDefinite(120, metric=metric)  # 7260 basis matrices would take minutes
+    p = large.random_point(0)
+    X = large.random_vector(p, 1)
+    c = large.get_coordinates(p, X)
+    assert np.linalg.norm(c) == pytest.approx(large.norm(p, X), rel=1e-11)
+    np.testing.assert_allclose(large.get_vector(p, c), X, atol=1e-10)
+
+
+@pytest.mark.parametrize("metric", ["affine-invariant", *METRICS])
+def test_geomstats_single_precision_stays(metric):
+    M = SymmetricPositiveDefinite(3, metric=metric)
+    p, q = (M.random_point(seed).astype(np.float32) for seed in (0, 1))
+    assert M.log(p, q).dtype == np.float32
+    assert M.exp(p, M.log(p, q)).dtype == np.float32
+
+
+# ---------------- means
+
+
+def test_barycenter_of_normal_distributions():
+    """The Bures-Wasserstein mean solves S = mean of (S^(1/2) A_i S^(1/2))^(1/2)."""
+    M = SymmetricPositiveDefinite(3, metric="bures-wasserstein")
+    A = M.random_point(0, (5,))
+    result = gradient_descent(
+        M,
+        lambda p: 0.5 * np.mean(M.squared_distance(p, A)),
+        A[0],
+        gradient=lambda p: -np.mean(M.log(p, A), axis=0),
+        objective_type="riemannian",
+    )
+    S = result.point
+    root = np.real(sqrtm(S))
+    np.testing.assert_allclose(np.mean([np.real(sqrtm(root @ B @ root)) for B in A], axis=0), S, atol=1e-7)
+
+
+@pytest.mark.parametrize("metric", ["log-euclidean", "log-cholesky"])
+def test_flat_means_are_closed_forms_that_solvers_find(metric):
+    M = SymmetricPositiveDefinite(3, metric=metric)
+    A = M.random_point(0, (5,))
+    eye = np.eye(3)
+    mean = M.exp(eye, np.mean(M.log(eye, A), axis=0))
+    import autograd.numpy as anp
+
+    result = trust_regions(M, lambda p: 0.5 * anp.mean(M.squared_distance(p, A)), A[0])
+    np.testing.assert_allclose(result.point, mean, atol=1e-8)
+    assert result.converged
