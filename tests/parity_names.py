@@ -41,12 +41,6 @@ def missing(there: str, absent: str, why: str) -> Row:
     return Row(there, "", why, absent)
 
 
-def perhaps(there: str, names: str, why: str) -> Row:
-    """A row of what may be here by now."""
-    found = [name for name in names.split() if hasattr(mo, name)]
-    return Row(there, ", ".join(f"`{name}`" for name in found)) if found else Row(there, "", why)
-
-
 class Default(NamedTuple):
     """A default that differs: whose, of what, theirs, and where ours is read."""
 
@@ -298,10 +292,10 @@ PYMANOPT_MANIFOLDS = [
     ),
     Row("UnitaryGroup", "`Unitary`"),
     Row("SymmetricPositiveDefinite", "`SymmetricPositiveDefinite`"),
-    perhaps("HermitianPositiveDefinite", "HermitianPositiveDefinite", "not here yet"),
-    perhaps("SpecialHermitianPositiveDefinite", "SpecialHermitianPositiveDefinite", "not here yet"),
-    perhaps("PSDFixedRank, PSDFixedRankComplex", "SymmetricFixedRank PSDFixedRank", "not here yet"),
-    perhaps("Elliptope", "Elliptope", "points of unit length in rows, `Oblique`, for the same matrices"),
+    Row("HermitianPositiveDefinite", "`HermitianPositiveDefinite`"),
+    Row("SpecialHermitianPositiveDefinite", '`SpecialPositiveDefinite(field="complex")`'),
+    Row("PSDFixedRank, PSDFixedRankComplex", '`PSDFixedRank(field="complex")`'),
+    Row("Elliptope", "`Elliptope`"),
     Row("Positive", "`Positive`"),
     Row("PoincareBall", "`PoincareBall`"),
     Row("FixedRankEmbedded", "`FixedRank`"),
@@ -383,26 +377,26 @@ MATLAB_MANIFOLDS = [
     Row("shapefitfactory", "", "no space for that one problem"),
     Row("symmetricfactory, skewsymmetricfactory", "`Symmetric`, `SkewSymmetric`"),
     Row("spherefactory, spherecomplexfactory", '`Sphere`, `ArraySphere(field="complex")`'),
-    Row("spheresymmetricfactory", "", "not here"),
+    missing("spheresymmetricfactory", "SymmetricSphere", "not here yet"),
     Row("obliquefactory, obliquecomplexfactory", '`Oblique(field="complex")`'),
     Row("complexcirclefactory", "`ComplexCircle`"),
     Row("stiefelfactory, stiefelcomplexfactory", '`Stiefel(field="complex")`'),
     Row("stiefelstackedfactory", "`PowerManifold`"),
-    perhaps("stiefelgeneralizedfactory", "GeneralizedStiefel", "not here yet"),
-    perhaps("grassmanngeneralizedfactory", "GeneralizedGrassmann", "not here yet"),
-    perhaps("essentialfactory", "Essential EssentialManifold", "not here yet"),
-    perhaps("realphasefactory", "RealPhases", "not here yet"),
+    Row("stiefelgeneralizedfactory", "`GeneralizedStiefel`"),
+    Row("grassmanngeneralizedfactory", "`GeneralizedGrassmann`"),
+    Row("essentialfactory", "`Essential`"),
+    missing("realphasefactory", "RealPhases", "not here yet"),
     Row("grassmannfactory, grassmanncomplexfactory", '`Grassmann(field="complex")`'),
     Row("rotationsfactory, unitaryfactory", "`Rotations`, `Unitary`"),
     Row("specialeuclideanfactory", "`SpecialEuclidean`"),
     Row("sympositivedefinitefactory", "`SymmetricPositiveDefinite`"),
-    perhaps("sympositivedefiniteBWfactory", "BuresWasserstein", "not here yet"),
-    perhaps("sympositivedefinitesimplexfactory", "PositiveDefiniteSimplex", "not here yet"),
-    perhaps("symfixedrankYYfactory, symfixedrankYYcomplexfactory", "SymmetricFixedRank PSDFixedRank", "not here yet"),
-    perhaps("elliptopefactory, spectrahedronfactory", "Elliptope Spectrahedron", "not here yet"),
-    perhaps("fixedrankfactory_2factors, _3factors and variants", "", "one geometry of fixed rank, `FixedRank`"),
-    perhaps("fixedranktensorembeddedfactory, fixedrankfactory_tucker_preconditioned", "Tucker", "not here yet"),
-    perhaps("fixedTTrankfactory", "TensorTrain", "not here yet"),
+    Row("sympositivedefiniteBWfactory", '`SymmetricPositiveDefinite(metric="bures-wasserstein")`'),
+    missing("sympositivedefinitesimplexfactory", "PositiveDefiniteSimplex", "not here yet"),
+    Row("symfixedrankYYfactory, symfixedrankYYcomplexfactory", '`PSDFixedRank(field="complex")`'),
+    Row("elliptopefactory, spectrahedronfactory", "`Elliptope`, `Spectrahedron`", "real and complex"),
+    Row("fixedrankfactory_2factors, _3factors and variants", "`FixedRankFactors`", "two factors, preconditioned"),
+    Row("fixedranktensorembeddedfactory, fixedrankfactory_tucker_preconditioned", "`Tucker`"),
+    Row("fixedTTrankfactory", "`TensorTrain`"),
     Row("positivefactory", "`Positive`"),
     Row("multinomialfactory", "`Multinomial`, `ProbabilitySimplex`"),
     Row(
@@ -413,8 +407,8 @@ MATLAB_MANIFOLDS = [
     Row("fixedrankembeddedfactory", "`FixedRank`"),
     Row("productmanifold, powermanifold", "`ProductManifold`, `PowerManifold`"),
     Row("tangentspacefactory", "`TangentSpace`"),
-    perhaps("tangentbundlefactory", "TangentBundle", "not here yet"),
-    perhaps("tangentspherefactory", "TangentSphere", "not here yet"),
+    Row("tangentbundlefactory", "`TangentBundle`"),
+    missing("tangentspherefactory", "TangentSphere", "not here yet"),
 ]
 
 DEFAULTS_MANOPT = [
