@@ -11,13 +11,11 @@ import numpy as np
 
 from manifold_opt.linalg.frames import hermitian
 from manifold_opt.linalg.namespace import Array, adjoint, namespace
-from manifold_opt.linalg.small import cholesky
 from manifold_opt.manifolds import frames
 from manifold_opt.manifolds.arrays import expanded, frobenius, written
 from manifold_opt.manifolds.base import safe_sqrt_of
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.factor_quotient import FactorQuotient
-from manifold_opt.manifolds.positive_definite import whitened
 
 __all__ = ["PSDFixedRank", "lowest_ratio"]
 
@@ -176,5 +174,7 @@ class PSDFixedRank(FactorQuotient):
 
 def lowest_ratio(p: np.ndarray, X: np.ndarray) -> np.ndarray:
     """The smallest eigenvalue of ``p^H X`` relative to ``p^H p``."""
-    S = whitened(cholesky(adjoint(p) @ p), hermitian(adjoint(p) @ X))
-    return np.linalg.eigvalsh(S)[..., 0]
+    # by the triangle of p, whose condition is not that of p^H p: iterates may come close to lower rank
+    Q, R = np.linalg.qr(p)
+    S = np.linalg.solve(R.swapaxes(-1, -2), (adjoint(Q) @ X).swapaxes(-1, -2)).swapaxes(-1, -2)
+    return np.linalg.eigvalsh(hermitian(S))[..., 0]
