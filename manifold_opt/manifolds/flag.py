@@ -68,7 +68,7 @@ class Flag(Manifold):
     operations: ClassVar[frozenset[str]] = frozenset(
         """
         inner exp log get_coordinates get_vector project_point project_vector tangentialize riemannian_gradient
-        riemannian_hessian euclidean_representer random_point check_point check_vector injectivity_radius
+        riemannian_hessian euclidean_representer weingarten random_point check_point check_vector injectivity_radius
         sectional_curvature_bounds
         """.split()
     )
@@ -300,8 +300,11 @@ class Flag(Manifold):
 
     def project_vector(self, p: Array, Z: Array) -> Array:
         """Z less ``p`` times what is Hermitian in ``p^H Z``, or in its diagonal blocks."""
-        C = adjoint(p) @ Z
-        return Z - p @ (C - antihermitian(C) * namespace(C).asarray(self._across, dtype=C.dtype))
+        return Z - p @ self._normal_part(adjoint(p) @ Z)
+
+    def _normal_part(self, C: Array) -> Array:
+        """C without what is skew-Hermitian between blocks."""
+        return C - antihermitian(C) * namespace(C).asarray(self._across, dtype=C.dtype)
 
     def tangentialize(self, p: Array, X: Array) -> Array:
         """As `project_vector`."""
@@ -318,6 +321,10 @@ class Flag(Manifold):
     def euclidean_representer(self, p: Array, X: Array) -> Array:
         """``X - p p^H X / 2``."""
         return self.model.euclidean_representer(p, X)
+
+    def weingarten(self, p: Array, X: Array, V: Array) -> Array:
+        """``-P(X N)`` for the normal part ``p N`` of V, in the metric of the embedding."""
+        return -self.project_vector(p, X @ self._normal_part(adjoint(p) @ V))
 
     # ---------------- random and checks
 

@@ -88,8 +88,8 @@ class SymplecticStiefel(Manifold):
     def operations(self) -> frozenset[str]:  # type: ignore[override]  # geodesics depend on the metric
         """The exponential for the canonical metric only."""
         names = """
-            inner project_vector tangentialize riemannian_gradient riemannian_hessian euclidean_representer
-            weingarten random_point random_vector check_point check_vector
+            inner project_point project_vector tangentialize riemannian_gradient riemannian_hessian
+            euclidean_representer weingarten random_point random_vector check_point check_vector
         """.split()
         return frozenset(names if self.isometric else [*names, "exp"])
 

@@ -9,7 +9,7 @@ from manifolds import exact
 
 from manifold_opt import trust_regions
 from manifold_opt.linalg.frames import frame_qf
-from manifold_opt.manifolds import Flag, Grassmann, MissingOperation, NotOnManifold, NotTangent
+from manifold_opt.manifolds import Flag, Grassmann, MissingOperation, NotOnManifold, NotTangent, fallbacks
 from manifold_opt.testing import check_accuracy, check_exp_accuracy, retraction_order
 
 KINDS = [Flag(5, (1, 3)), Flag(6, (2, 4)), Flag(4, (1, 2), "complex")]
@@ -72,6 +72,14 @@ def test_methods_do_not_see_the_frame(M):
     R = other_frame(M, q, rng)
     turned = moved @ (np.conj(q.T) @ R)
     np.testing.assert_allclose(M.vector_transport_to(p, Y, R), turned, atol=1e-13)
+
+
+def test_weingarten_map_is_the_derivative_of_the_projection():
+    M = Flag(5, (1, 3))
+    rng = np.random.default_rng(6)
+    p = M.random_point(rng)
+    X, V = M.random_vector(p, rng), rng.standard_normal((5, 3))
+    np.testing.assert_allclose(M.weingarten(p, X, V), fallbacks.weingarten(M, p, X, V), atol=1e-9)
 
 
 def test_orders_of_retractions():

@@ -1,7 +1,9 @@
 """Symplectic frames: geodesics and retractions against dense formulas, symplectic eigenvalues, messages."""
 
+import mpmath as mp
 import numpy as np
 import pytest
+from manifolds import exact
 from scipy.linalg import expm, sqrtm
 
 from manifold_opt import trust_regions
@@ -60,6 +62,24 @@ def test_geodesics_of_the_canonical_metric(length):
     for t in (0.0, 1.0):
         q, V = M.exp(p, X, t), (M.exp(p, X, t + h) - M.exp(p, X, t - h)) / (2 * h)
         assert M.norm(q, M.tangentialize(q, V)) == pytest.approx(length, rel=1e-6)
+
+
+@pytest.mark.parametrize("length", [1e-12, 1e-6, 0.1, 1.0, 2.0])
+def test_exponential_in_50_digits(length):
+    M = SymplecticStiefel(4, 2)
+    p = M.random_point(9)
+    X = M.random_vector(p, 10)
+    X *= length / M.norm(p, X)
+    P, V, J = (mp.matrix(exact.lifted(a).tolist()) for a in (p, X, form(4)))
+    inverse = (P.T * P) ** -1
+    Q = mp.eye(4) - J.T * P * inverse * P.T * J
+    W = V * inverse * P.T + J * P * inverse * V.T * Q * J
+    true = exact._array(mp.expm(W - W.T, method="taylor") * mp.expm(W.T, method="taylor") * P)
+    step = true - exact.lifted(p)
+    off = exact.lifted(M.exp(p, X)) - true
+    assert max(abs(x) for x in off.flat) <= 4e-15 * max(abs(x) for x in true.flat)
+    # the stored point itself is symplectic to rounding, and no more is lost
+    assert max(abs(x) for x in off.flat) <= 1e-13 * max(abs(x) for x in step.flat) + 2e-15
 
 
 def test_retractions_are_their_formulas(setting):
