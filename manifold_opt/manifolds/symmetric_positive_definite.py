@@ -93,10 +93,10 @@ class SymmetricPositiveDefinite(PositiveDefinite):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if _class_of(self.metric) is not type(self):
+        if not isinstance(self, _class_of(self.metric)):
             raise ValueError(
                 f"{type(self).__name__} does not have the metric {self.metric!r}; "
-                f"call SymmetricPositiveDefinite(n, metric={self.metric!r})"
+                f"call SymmetricPositiveDefinite(n, metric={self.metric!r}), or derive from the type of what it returns"
             )
 
     def __repr__(self) -> str:

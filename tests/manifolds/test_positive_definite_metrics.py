@@ -62,6 +62,12 @@ def test_one_door_many_classes():
     with pytest.raises(ValueError, match=r"call SymmetricPositiveDefinite\(n, metric='log-euclidean'\)"):
         type(kinds[0])(3, metric="log-euclidean")
 
+    class Loud(type(kinds[0])):
+        def distance(self, p, q):
+            return 2.0 * super().distance(p, q)
+
+    assert Loud(3).distance(np.eye(3), 2.0 * np.eye(3)) == pytest.approx(2.0 * math.sqrt(3.0) * math.log(2.0))
+
 
 def test_log_euclidean_against_scipy():
     M = SymmetricPositiveDefinite(3, metric="log-euclidean")
