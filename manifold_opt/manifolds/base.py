@@ -287,6 +287,8 @@ class Manifold(ABC):
         out
             Array to write into; may alias p or X.
         """
+        if method is None and self.default_retraction == "exponential":
+            return self.exp(p, X, t, out=out)  # without looking it up
         return self.get_retraction(method)(p, X, t, out=out)
 
     def inverse_retract(self, p: Array, q: Array, *, method: Any = None, out: Array | None = None) -> Array:

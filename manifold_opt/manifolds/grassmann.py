@@ -28,7 +28,9 @@ from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 
 __all__ = ["Grassmann"]
 
-_DOUBLE = np.dtype(np.float64)
+# LAPACK's routines for one point in double precision
+_EIGENVALUES = {np.dtype(np.float64): "dsyevd", np.dtype(np.complex128): "zheevd"}
+_SINGULAR_VALUES = {np.dtype(np.float64): "dgesdd", np.dtype(np.complex128): "zgesdd"}
 
 # Gauss-Legendre on [0, 1] for arctan(x) / x = int 1 / (1 + s^2 x^2) ds: for x <= 1 the poles are at +-i or farther, and
 # the error falls by 4.6^2 with every node.
@@ -168,7 +170,7 @@ class Grassmann(Manifold):
         """``p cos(S^(1/2)) + X sinc(S^(1/2))`` for ``S = X^H X``, made orthonormal so that rounding does not grow."""
         tX = X if type(t) is float and t == 1.0 else expanded(t, 2) * X
         if is_numpy(p, tX):
-            if p.ndim == 2 == tX.ndim and p.dtype == tX.dtype == _DOUBLE:
+            if p.ndim == 2 == tX.ndim and p.dtype == tX.dtype and p.dtype in _EIGENVALUES:
                 return written(_exp_of_one(p, tX), out)
             w, V = eigh(adjoint(tX) @ tX)
             cos, sinc, _ = cos_sinc_cosc(w)
@@ -356,14 +358,14 @@ def _principal(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     The normal part of q is that of ``q - p``, whose rounding error is relative to its own size.
     """
     d = q - p
-    if d.ndim == 2 and d.dtype == _DOUBLE:
-        D = p.T.dot(d)
+    if d.ndim == 2 and d.dtype in _SINGULAR_VALUES:
+        D = p.conj().T.dot(d)
         M = D.copy()
         M.ravel()[:: len(D) + 1] += 1.0  # the diagonal
-        U, cosine, Vh, info = lapack.dgesdd(M)
+        U, cosine, Vh, info = getattr(lapack, _SINGULAR_VALUES[d.dtype])(M)
         if info == 0:
-            N = (d - p.dot(D)).dot(Vh.T)
-            sine = np.sqrt(np.add.reduce(N * N, axis=0))
+            N = (d - p.dot(D)).dot(Vh.conj().T)
+            sine = np.sqrt(np.add.reduce((N.conj() * N).real, axis=0))
             return N, np.arctan2(sine, cosine), sine, U
     D = adjoint(p) @ d
     U, cosine, Vh = np.linalg.svd(frames.eye_like(D) + D)
@@ -373,16 +375,17 @@ def _principal(p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _exp_of_one(p: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """The exponential of one real point in double precision."""
-    w, V, info = lapack.dsyevd(X.T.dot(X))
+    """The exponential of one point in double precision."""
+    S = X.conj().T.dot(X)
+    w, V, info = getattr(lapack, _EIGENVALUES[S.dtype])(S)
     if info != 0:
-        w, V = np.linalg.eigh(X.T.dot(X))
+        w, V = np.linalg.eigh(S)
     t = [math.sqrt(x) if x > 0.0 else 0.0 for x in w.tolist()]
     q = p.dot(V * [math.cos(x) for x in t])
     q += X.dot(V * [math.sin(x) / x if x else 1.0 for x in t])
-    q = q.dot(V.T)
+    q = q.dot(V.conj().T)
     # orthonormal to rounding by one step of Newton's iteration for the polar factor
-    gap = q.T.dot(q)
+    gap = q.conj().T.dot(q)
     gap.ravel()[:: len(gap) + 1] -= 1.0
     return q - 0.5 * q.dot(gap)
 
