@@ -19,6 +19,8 @@ from manifold_opt.manifolds.errors import NotOnManifold, NotTangent
 
 __all__ = ["Hyperbolic"]
 
+# Up to this p_0 the Lorentz form loses a digit of sixteen at most: its terms exceed the result by p_0^2.
+_NEAR = 4.0
 # Series in s = t^2: cosh and sinh(t)/t for s < 1, where ten terms leave 1/20!; asinh(x)/x for x^2 < 1/50.
 _COSH = [1 / math.factorial(2 * k) for k in range(10)]
 _SINHC = [1 / math.factorial(2 * k + 1) for k in range(10)]
@@ -108,7 +110,13 @@ class Hyperbolic(Manifold):
 
     @batch_innermost
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
-        """The Lorentz form of X and Y, as the dot product of their coordinates."""
+        """The Lorentz form of X and Y; far out as the dot product of their coordinates, which does not cancel."""
+        if type(p) is np.ndarray and type(X) is np.ndarray and type(Y) is np.ndarray:
+            if p.ndim == 1 == X.ndim == Y.ndim:
+                if p.item(0) < _NEAR:
+                    return float(X[1:].dot(Y[1:])) - X.item(0) * Y.item(0)
+            elif (p[..., 0] < _NEAR).all() and p.ndim > 1:
+                return _dot(X[..., 1:], Y[..., 1:], keep=False) - X[..., 0] * Y[..., 0]
         c = _coordinates(p, X)
         return scalar(_dot(c, c if Y is X else _coordinates(p, Y), keep=False))
 
