@@ -81,7 +81,7 @@ class Elimination:
     kept: Any
     families: tuple[Rows, ...]
 
-    @property
+    @cached_property
     def columns(self) -> Any:
         """The eliminated columns, of shape (P, e)."""
         return self.starts[:, None] + np.arange(self.width)
