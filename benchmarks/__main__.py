@@ -13,6 +13,7 @@ NAMES = (
     "manifold_calls",
     "frechet_mean",
     "problems",
+    "low_rank",
     "flat",
     "nist",
     "fits",

@@ -16,8 +16,7 @@ from manifold_opt.linalg.namespace import Array, is_numpy, namespace, transpose
 from manifold_opt.linalg.rotation import hat, vee
 from manifold_opt.linalg.small import nearest_rotation
 from manifold_opt.manifolds import frames
-from manifold_opt.manifolds.arrays import cleared, default_atol, expanded, frobenius, scalar, written
-from manifold_opt.manifolds.base import Manifold
+from manifold_opt.manifolds.arrays import expanded, frobenius, scalar, written
 from manifold_opt.manifolds.distance_rules import log_derivative
 from manifold_opt.manifolds.errors import NotOnManifold
 from manifold_opt.manifolds.parameters import positive_integers
@@ -32,13 +31,37 @@ _NODES, _MOST_NODES, _TOLERANCE = 24, 192, 1e-13
 
 
 @dataclass(frozen=True, repr=False)
-class SphereModuloRotations(Manifold):
-    """The (j, n) arrays of norm 1, those that differ by a rotation of their rows ``p R`` being one point.
+class KendallShape(Landmarks):
+    """Kendall's shapes: k landmarks in R^n without location, size and orientation.
 
-    A tangent vector X is horizontal: ``p'X`` symmetric and ``<p, X> = 0``; at ``p R`` it is ``X R``.
+    A point is represented by a pre-shape, a (k, n) array p with mean zero and norm 1, landmarks in rows; ``p R`` with a
+    rotation R is the same shape, mirror images are not. A tangent vector is horizontal: a centered (k, n) array X with
+    ``<p, X> = 0`` and ``p'X`` symmetric. At ``p R`` it is ``X R``.
+
+    Parameters
+    ----------
+    k, n : int
+        Number of landmarks and of coordinates of each, ``2 <= n <= k``.
+
+    Raises
+    ------
+    ValueError
+        If the numbers do not fit, or all shapes are one.
+
+    Notes
+    -----
+    Distances are angles of at most pi/2 between optimally rotated pre-shapes. A cost must not depend on the rotation.
+    `log`, `distance` and the transports take any rotation of q; `exp` returns the rotation that is nearest to p. For
+    n = 2 this is the complex projective space of dimension k - 2; for n > 2 shapes that lie in a subspace of
+    codimension 2 are left out, and curvature is unbounded near them.
+
+    References
+    ----------
+    D. G. Kendall, Shape manifolds, Procrustean metrics, and complex projective spaces, Bull. London Math. Soc. 16,
+    1984. H. Le, Locating Fréchet means with application to shape spaces, Adv. Appl. Probab. 33, 2001.
     """
 
-    j: int
+    k: int
     n: int
 
     isometric: ClassVar[bool] = True
@@ -46,7 +69,7 @@ class SphereModuloRotations(Manifold):
         """
         inner distance exp log parallel_transport_to parallel_transport_direction get_coordinates get_vector
         project_point project_vector tangentialize riemannian_gradient riemannian_hessian weingarten random_point
-        check_point injectivity_radius injectivity_radius_at sectional_curvature_bounds
+        check_point check_vector injectivity_radius injectivity_radius_at sectional_curvature_bounds
         """.split()
     )
     retractions: ClassVar[Mapping[str, str]] = {"exponential": "exp", "projection": "_retract_projection"}
@@ -57,6 +80,16 @@ class SphereModuloRotations(Manifold):
     }
     default_retraction = "exponential"
     default_inverse_retraction = "exponential"
+
+    def __post_init__(self) -> None:
+        k, n = positive_integers("k and n", (self.k, self.n), self)
+        object.__setattr__(self, "k", k)
+        object.__setattr__(self, "n", n)
+        if not 2 <= n <= k or (k, n) == (2, 2):
+            raise ValueError(
+                f"KendallShape(k, n) of k landmarks in R^n needs 2 <= n <= k and three landmarks at least, but k = {k} "
+                f"and n = {n}; landmarks come first, and on the line shapes are pre-shapes"
+            )
 
     @property
     def default_transport(self) -> str:
@@ -69,13 +102,8 @@ class SphereModuloRotations(Manifold):
 
     @property
     def dim(self) -> int:
-        """``j n - 1 - n (n - 1) / 2``."""
-        return self.j * self.n - 1 - self._turns
-
-    @property
-    def point_shape(self) -> tuple[int, ...]:
-        """Contrasts, coordinates of each."""
-        return (self.j, self.n)
+        """``n (k - 1) - 1 - n (n - 1) / 2``."""
+        return (self.k - 1) * self.n - 1 - self._turns
 
     @property
     def injectivity_radius(self) -> float:
@@ -111,25 +139,24 @@ class SphereModuloRotations(Manifold):
         value = frobenius(xp, X, Y, 2)
         return scalar(value) if p.ndim == 2 or value.ndim else xp.broadcast_to(value, p.shape[:-2])
 
-    def seen(self, p: Array, q: Array, difference: Array | None = None) -> tuple[Array, Array, Array, Array]:
+    def _seen(self, p: Array, q: Array) -> tuple[Array, Array, Array, Array]:
         """The horizontal part of the nearest rotation of q, its squared length, cosine, and the rotation R.
 
         ``q R - p = (q - p) + q (R - I)`` keeps its digits for close shapes, since R - I is first made that of an
-        orthogonal matrix to the precision of its own size; what error is left turns p, and is projected out. Where p
-        and q have been rounded, their difference before that makes up for it.
+        orthogonal matrix to the precision of its own size; what error is left turns p, and is projected out.
         """
         xp = namespace(p, q)
         R = _rotation(p, q)
         E = R - xp.eye(self.n, dtype=R.dtype)
         E = E - 0.5 * (R @ (E + transpose(E) + transpose(E) @ E))
-        D = (q - p if difference is None else difference) + q @ E
+        D = q - p + q @ E
         Y = self.project_vector(p, D)
         return Y, frobenius(xp, Y, Y, 2), 1.0 - 0.5 * frobenius(xp, D, D, 2), R
 
     @log_derivative
     def distance(self, p: Array, q: Array) -> Any:
         """The angle between p and the nearest rotation of q."""
-        return _angle(*self.seen(p, q))
+        return _angle(*self._seen(p, q))
 
     # ---------------- geodesics and retractions
 
@@ -138,19 +165,19 @@ class SphereModuloRotations(Manifold):
         xp = namespace(p, X, t)
         tX = X if type(t) is float and t == 1.0 else expanded(t, 2) * X
         cos, sinc = cos_sinc(xp, frobenius(xp, tX, tX, 2))
-        return written(_unit(expanded(cos, 2) * p + expanded(sinc, 2) * tX), out)
+        return written(_unit(self._centered(expanded(cos, 2) * p + expanded(sinc, 2) * tX)), out)
 
     def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """The direction of the nearest rotation of q times its angle."""
-        return written(_scaled(*self.seen(p, q)), out)
+        return written(_scaled(*self._seen(p, q)), out)
 
     def _retract_projection(self, p: Array, X: Array, t: Any = 1.0, *, out: Array | None = None) -> Array:
         """``(p + t X) / |p + t X|``; second order."""
-        return written(_unit(p + expanded(t, 2) * X), out)
+        return written(_unit(self._centered(p + expanded(t, 2) * X)), out)
 
     def _inverse_retract_projection(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
         """``q R / <p, q R> - p`` for the nearest rotation."""
-        Y, _, c, _ = self.seen(p, q)
+        Y, _, c, _ = self._seen(p, q)
         if is_numpy(p, q) and not np.all(c > 8.0 * np.finfo(Y.dtype).eps):
             raise ValueError(
                 "inverse_retract(method='projection') on shapes needs an angle below pi/2, but its cosine is "
@@ -167,7 +194,7 @@ class SphereModuloRotations(Manifold):
 
     def parallel_transport_to(self, p: Array, X: Array, q: Array, *, out: Array | None = None) -> Array:
         """Along the shortest geodesic, given at q as it is stored."""
-        found = self.seen(p, q)
+        found = self._seen(p, q)
         moved = self.parallel_transport_direction(p, X, _scaled(*found)) @ transpose(found[-1])
         return written(self.project_vector(q, moved), out)
 
@@ -230,30 +257,27 @@ class SphereModuloRotations(Manifold):
         At these entries p and its rotations are linearly independent for almost all p; the reflection that completes
         them to a basis needs that. At the first entries in C order they are not from n = 4 on.
         """
-        places = np.arange(self.j * self.n).reshape(self.j, self.n)
-        first = np.concatenate([places[:1, 0], places[np.triu_indices(self.j, 1, self.n)]])
+        places = np.arange((self.k - 1) * self.n).reshape(self.k - 1, self.n)
+        first = np.concatenate([places[:1, 0], places[np.triu_indices(self.k - 1, 1, self.n)]])
         order = np.concatenate([first, np.setdiff1d(places, first)])
         return order, np.argsort(order)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """The parameters alone, without what is cached."""
-        return {"j": self.j, "n": self.n}
-
     def _flat(self, Z: Array) -> Array:
-        return Z.reshape((*Z.shape[:-2], self.j * self.n))[..., self._order[0]]
+        return Z.reshape((*Z.shape[:-2], (self.k - 1) * self.n))[..., self._order[0]]
 
     def _normals(self, p: Array) -> Array:
-        """An orthonormal frame of the span of p and of its rotations, ``(*batch, j n, 1 + n (n - 1) / 2)``."""
+        """An orthonormal frame of the span of the contrasts of p and of their rotations, one column for each."""
+        p = self._contrasts(p)
         xp = namespace(p)
         turns = hat(xp.asarray(np.eye(self._turns), dtype=p.dtype))
         whole = xp.concatenate([p[..., None, :, :], p[..., None, :, :] @ turns], axis=-3)
         return frame_qf(transpose(self._flat(whole)))
 
     def get_coordinates(self, p: Array, X: Array, basis: Any = None, *, out: Array | None = None) -> Array:
-        """By the block reflection that completes p and its rotations to a basis of all arrays: O(j n^5)."""
+        """By the block reflection that completes p and its rotations to a basis of all centered arrays: O(k n^5)."""
         if basis is not None:
             return super().get_coordinates(p, X, basis, out=out)
-        column = self._flat(X)[..., None]
+        column = self._flat(self._contrasts(X))[..., None]
         c = frames.complement_coordinates(self._normals(p), column, 0.0 * column[..., : 1 + self._turns, :])
         return written(c[..., 0], out)
 
@@ -262,18 +286,19 @@ class SphereModuloRotations(Manifold):
         if basis is not None:
             return super().get_vector(p, c, basis, out=out)
         X = frames.complement_vector(self._normals(p), c[..., None])[..., self._order[1], 0]
-        return written(X.reshape((*X.shape[:-1], self.j, self.n)), out)
+        return written(self._landmarks(X.reshape((*X.shape[:-1], self.k - 1, self.n))), out)
 
     # ---------------- embedding and derivatives
 
     def project_point(self, z: Array) -> Array:
-        """``z / |z|``.
+        """The landmarks less their mean, divided by their norm.
 
         Raises
         ------
         ValueError
-            If z is zero.
+            If all landmarks coincide.
         """
+        z = self._centered(z)
         if type(z) is np.ndarray and not np.all(np.any(z != 0, axis=(-2, -1))):
             raise ValueError(f"all landmarks coincide, and no point of {self!r} is nearest; move one")
         return _unit(z)
@@ -289,7 +314,8 @@ class SphereModuloRotations(Manifold):
         return hat(solve_batch(S, vee(C)[..., None])[..., 0])
 
     def project_vector(self, p: Array, Z: Array) -> Array:
-        """``Z - <p, Z> p - p W`` with ``p'p W + W p'p = p'Z - Z'p``."""
+        """``Z - <p, Z> p - p W`` with ``p'p W + W p'p = p'Z - Z'p``, for Z less its mean."""
+        Z = self._centered(Z)
         Z = Z - expanded(frobenius(namespace(p, Z), p, Z, 2), 2) * p
         return Z - p @ self._turn(p, Z)
 
@@ -314,94 +340,18 @@ class SphereModuloRotations(Manifold):
 
     def random_point(self, rng: Any = None, size: tuple[int, ...] = ()) -> Array:
         """Independent normal landmarks."""
-        return _unit(np.random.default_rng(rng).standard_normal((*size, self.j, self.n)))
+        return self.project_point(np.random.default_rng(rng).standard_normal((*size, self.k, self.n)))
 
     def check_point(self, p: Array, atol: float | None = None) -> None:
-        """Raise unless p is real, of norm 1, and its landmarks span a subspace of codimension 1 at least."""
-        p = cleared(p, "p", self.point_shape, NotOnManifold)
-        atol = default_atol(p) if atol is None else atol
-        off = float(np.max(np.abs(np.sqrt(frobenius(np, p, p, 2)) - 1.0), initial=0.0))
-        if not off <= atol:
-            raise NotOnManifold(
-                f"p must have norm 1 on {self!r}, but its norm is off by {off:.3g} (tolerance {atol:.3g}); project it "
-                "with M.project_point(p)"
-            )
+        """Raise unless p is real, centered, of norm 1, and its landmarks span a hyperplane at least."""
+        super().check_point(p, atol)
+        p = np.asarray(p)
         s = np.linalg.svd(p, compute_uv=False)
         if self.n > 2 and not np.all(s[..., self.n - 2] > np.finfo(p.dtype).eps):
             raise NotOnManifold(
                 f"the landmarks of p must span a subspace of dimension {self.n - 1} at least: rotations about a "
                 "subspace that holds them all leave p as it is, and shapes have no tangent space there"
             )
-
-
-@dataclass(frozen=True, repr=False)
-class KendallShape(Landmarks):
-    """Kendall's shapes: k landmarks in R^n without location, size and orientation.
-
-    A point is represented by a pre-shape, a (k, n) array p with mean zero and norm 1, landmarks in rows; ``p R`` with a
-    rotation R is the same shape, mirror images are not. A tangent vector is horizontal: a centered (k, n) array X with
-    ``<p, X> = 0`` and ``p'X`` symmetric. At ``p R`` it is ``X R``.
-
-    Parameters
-    ----------
-    k, n : int
-        Number of landmarks and of coordinates of each, ``2 <= n <= k``.
-
-    Raises
-    ------
-    ValueError
-        If the numbers do not fit, or all shapes are one.
-
-    Notes
-    -----
-    Distances are angles of at most pi/2 between optimally rotated pre-shapes. A cost must not depend on the rotation.
-    `log`, `distance` and the transports take any rotation of q; `exp` returns the rotation that is nearest to p. For
-    n = 2 this is the complex projective space of dimension k - 2; for n > 2 shapes that lie in a subspace of
-    codimension 2 are left out, and curvature is unbounded near them.
-
-    References
-    ----------
-    D. G. Kendall, Shape manifolds, Procrustean metrics, and complex projective spaces, Bull. London Math. Soc. 16,
-    1984. H. Le, Locating Fréchet means with application to shape spaces, Adv. Appl. Probab. 33, 2001.
-    """
-
-    k: int
-    n: int
-
-    def __post_init__(self) -> None:
-        k, n = positive_integers("k and n", (self.k, self.n), self)
-        object.__setattr__(self, "k", k)
-        object.__setattr__(self, "n", n)
-        if not 2 <= n <= k or (k, n) == (2, 2):
-            raise ValueError(
-                f"KendallShape(k, n) of k landmarks in R^n needs 2 <= n <= k and three landmarks at least, but k = {k} "
-                f"and n = {n}; landmarks come first, and on the line shapes are pre-shapes"
-            )
-
-    @cached_property
-    def model(self) -> Manifold:
-        """Contrasts, without size and orientation."""
-        return SphereModuloRotations(self.k - 1, self.n)
-
-    def _seen(self, p: Array, q: Array) -> tuple[Array, Array, Array, Array]:
-        """What the model sees, with the difference taken before contrasts round it."""
-        model: Any = self.model
-        return model.seen(self._to(p), self._to(q), self._to(q - p))
-
-    @log_derivative
-    def distance(self, p: Array, q: Array) -> Any:
-        """The angle between p and the nearest rotation of q."""
-        return _angle(*self._seen(p, q))
-
-    @log_derivative
-    def squared_distance(self, p: Array, q: Array) -> Any:
-        """The square of the distance."""
-        d = self.distance(p, q)
-        return d * d
-
-    def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
-        """The direction of the nearest rotation of q times its angle."""
-        return written(self._back(_scaled(*self._seen(p, q))), out)
 
     def align(self, p: Array, q: Array) -> Array:
         """The rotation of q that is nearest to p, a point that is the same shape as q."""
