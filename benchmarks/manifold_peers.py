@@ -136,9 +136,6 @@ def contests() -> list[Contest]:
             _projector,
             _in_projectors,
         ),
-        Contest(mo.PreShape(4, 2), _geometry("PreShapeSpace", f"{geometry}.pre_shape", 4, 2)),
-        Contest(mo.KendallShape(4, 2), lambda: _shapes(4, 2)),
-        Contest(mo.KendallShape(5, 3), lambda: _shapes(5, 3)),
         Contest(mo.SymmetricPositiveDefinite(3), _geometry(*spd), _pymanopt("SymmetricPositiveDefinite", 3), True),
         Contest(
             mo.SymmetricPositiveDefinite(3, metric="log-euclidean"), _geometry(*spd, metric="SPDLogEuclideanMetric")
@@ -180,9 +177,6 @@ def contests() -> list[Contest]:
 
 def _shapes() -> Any:
     space = import_geomstats("geomstats.geometry.pre_shape").PreShapeSpace(4, 2)
-def _shapes(k: int, n: int) -> Any:
-    """geomstats' quotient of pre-shapes by rotations."""
-    space = _geometry("PreShapeSpace", "geometry.pre_shape", k, n)()
     space.equip_with_group_action("rotations")
     space.equip_with_quotient()
     return space.quotient
