@@ -21,8 +21,7 @@ from manifold_opt.manifolds.stiefel_log import implicit_log, plain_values
 
 __all__ = ["Flag"]
 
-# The alignment converges like a gradient descent with step 1: fast for short distances, at a rate near 1/2 for the
-# longest ones inside of the injectivity radius.
+# Plain steps of the alignment converge at a rate near 1/2 for the longest distances inside of the injectivity radius.
 _STEPS = 200
 
 
@@ -212,6 +211,7 @@ class Flag(Manifold):
         wide = np.result_type(dtype, np.float64)
         p, q = broadcast_batch(2, p.astype(wide, copy=False), q.astype(wide, copy=False))
         turn, last = _nearest_turn(self, q, p), math.inf
+        mixing = _Mixing()
         for _ in range(_STEPS):
             # without the rounding of products with ones: small differences keep their digits
             X = inverse(p, q + q @ (turn - np.eye(self.k)))
@@ -220,7 +220,7 @@ class Flag(Manifold):
             if size <= 4e-16 * max(1.0, float(np.max(np.abs(X), initial=0.0))) or 0.5 * last < size <= 1e-13:
                 return self.tangentialize(p, X).astype(dtype, copy=False)
             last = size
-            turn = turn @ unitary_exp(-vertical)
+            turn = turn @ unitary_exp(mixing.step(-vertical))
         raise ValueError(
             f"log on {self!r} did not converge: q is near or beyond the cut locus of p; go there in several steps"
         )
@@ -351,6 +351,46 @@ class Flag(Manifold):
                 f"X must have a skew-Hermitian p^H X with zero diagonal blocks to be tangent to {self!r}, but an entry "
                 f"is off by {off:.3g} (tolerance {atol * size:.3g}); project it with M.project_vector(p, X)"
             )
+
+
+class _Mixing:
+    """Anderson's acceleration of a fixed-point iteration, for the members of a batch each by itself.
+
+    The step is the residual less the combination of the last ones that fits it best, as if they added up.
+
+    References
+    ----------
+    H. F. Walker, P. Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal. 49, 2011.
+    """
+
+    depth = 4
+
+    def __init__(self) -> None:
+        self.steps: list[np.ndarray] = []
+        self.falls: list[np.ndarray] = []
+        self.before: np.ndarray | None = None
+
+    def step(self, residual: np.ndarray) -> np.ndarray:
+        """The step for this residual, whose own axes are the last two."""
+        f = residual.reshape((*residual.shape[:-2], -1)).copy()
+        f = f.view(f.real.dtype)
+        if self.before is not None:
+            if not np.linalg.norm(f) < np.linalg.norm(self.before):
+                self.steps, self.falls = [], []  # start again with a plain step
+            else:
+                self.falls.append(f - self.before)
+                self.steps, self.falls = self.steps[-self.depth :], self.falls[-self.depth :]
+        step = f
+        if self.falls:
+            F, S = np.stack(self.falls, axis=-1), np.stack(self.steps, axis=-1)
+            A = np.swapaxes(F, -1, -2) @ F
+            # falls that depend on each other, or of members that have arrived, take no part
+            shift = 1e-12 * np.trace(A, axis1=-2, axis2=-1)[..., None, None] + 1e-60
+            weights = np.linalg.solve(A + shift * np.eye(A.shape[-1]), np.swapaxes(F, -1, -2) @ f[..., None])
+            step = f - ((S + F) @ weights)[..., 0]
+        self.steps.append(step)
+        self.before = f
+        return np.ascontiguousarray(step).view(residual.dtype).reshape(residual.shape)
 
 
 def _nearest_turn(M: Flag, q: Array, p: Array) -> Array:
