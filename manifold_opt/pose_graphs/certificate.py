@@ -21,6 +21,7 @@ References
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,7 +123,7 @@ def certificate_of(graph: PoseGraph, Y: Any, *, tolerance: float = 1e-6, weights
     A = PoseMatrix(S, n, d)
     stationarity = float(np.abs(SY).max() / D.max())
     gap, shift = cost, 0.0
-    for shift in _SHIFTS:
+    for shift in _SHIFTS.tolist():
         try:
             A.factor(shift * D + held)
         except np.linalg.LinAlgError:
@@ -132,6 +133,12 @@ def certificate_of(graph: PoseGraph, Y: Any, *, tolerance: float = 1e-6, weights
     if gap <= tolerance * cost or cost <= 1e-20 * spread:
         return Certificate(True, cost, gap, -shift, tolerance, stationarity)
     eigenvalue, direction = _negative_curvature(A, D, held, shift)
+    for finer in (1.1 * abs(eigenvalue), 2.0 * abs(eigenvalue)):
+        if finer < shift:
+            with contextlib.suppress(np.linalg.LinAlgError):
+                A.factor(finer * D + held)
+                gap = min(finer * spread + slack, cost)
+                break
     return Certificate(False, cost, gap, eigenvalue, tolerance, stationarity, direction)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from ..stopping import StopAfterIteration, StopWhenDecreaseLess
 from .certificate import Certificate
 from .certificate import certify as certificate_for
 from .graph import InformationError, PoseGraph
-from .initialization import initial_poses
+from .initialization import METHODS, initial_poses
 from .robust import believed_edges
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class PoseGraphResult(Result):
         indefinite) at the start and at the answer, without losses, and without edges that are not believed.
     seconds : dict
         ``"init"``, ``"solve"``, ``"certify"``, and ``"escape"`` from a minimum that was not the best.
+    escaped_by : str
+        The start that led out of such a minimum, or "relaxation"; empty where none had to be left.
     ranks : list of int
         Rows of the relaxations that were climbed to leave such a minimum.
     """
@@ -72,6 +75,7 @@ class PoseGraphResult(Result):
     initial_costs: dict[str, float] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    escaped_by: str = ""
     ranks: list[int] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
@@ -100,8 +104,8 @@ class PoseGraphResult(Result):
                 "relative_gap": c.relative_gap,
                 "eigenvalue": c.eigenvalue,
             }
-        if self.ranks:
-            answer["ranks"] = self.ranks
+        if "escape" in self.seconds:
+            answer["escaped_by"], answer["ranks"] = self.escaped_by, self.ranks
         return answer
 
     def report(self, **_: Any) -> str:
@@ -223,8 +227,8 @@ def solve_pose_graph(
     certify : bool
         Prove global optimality, for the chordal objective; of a graduated fit for the edges that are believed.
     escape : bool
-        Where the proof fails, climb the staircase of relaxations (`manifold_opt.pose_graphs.climb`) to a better
-        minimum.
+        Where the proof fails, try the other starts, and then climb the staircase of relaxations
+        (`manifold_opt.pose_graphs.climb`), for up to a minute, to a better minimum.
     tolerance_of_certificate : float
         Largest relative gap that counts as optimal.
     linear_solver, damping : optional
@@ -380,21 +384,43 @@ def _certified(answer: PoseGraphResult, graph: PoseGraph, escape: bool, toleranc
     from .staircase import climb, rounded
 
     clock = time.perf_counter()
-    relaxed = climb(graph, answer.poses, certificate)
-    answer.ranks = relaxed.ranks
-    better = _solved(graph, [pose_graph_block(graph)], _placed(graph, rounded(graph, relaxed.Y)), options)
-    poses = graph.manifold.split(better.point)[0]
-    if better.cost < answer.cost:
-        for name in Result.__dataclass_fields__:
-            setattr(answer, name, getattr(better, name))
-        answer.poses = poses
-        certificate = certificate_for(graph, poses, tolerance=tolerance)
-    if not certificate.optimal and relaxed.certificate.optimal:
-        # the relaxation is a bound, if not a tight one
-        gap = max(certificate.cost - (relaxed.certificate.cost - relaxed.certificate.gap), 0.0)
-        certificate = replace(certificate, gap=gap, optimal=gap <= tolerance * certificate.cost)
-    answer.certificate = certificate
+    _restarted(answer, graph, tolerance, options)
+    if not answer.certificate.optimal:
+        relaxed = climb(graph, answer.poses, answer.certificate)
+        answer.ranks = relaxed.ranks
+        _improve(answer, graph, _placed(graph, rounded(graph, relaxed.Y)), tolerance, options)
+        certificate = answer.certificate
+        if not certificate.optimal and relaxed.certificate.optimal:
+            # the relaxation is a bound, if not a tight one
+            gap = max(certificate.cost - (relaxed.certificate.cost - relaxed.certificate.gap), 0.0)
+            gap = min(gap, certificate.gap)
+            answer.certificate = replace(certificate, gap=gap, optimal=gap <= tolerance * certificate.cost)
+        if answer.certificate.optimal:
+            answer.escaped_by = "relaxation"
     answer.seconds["escape"] = time.perf_counter() - clock
+
+
+def _restarted(answer: PoseGraphResult, graph: PoseGraph, tolerance: float, options: Any) -> None:
+    """Try the other starts, which cost little, until one leads to a certified minimum."""
+    for method in METHODS:
+        if method == answer.init:
+            continue
+        with contextlib.suppress(ValueError):  # not all starts are for all graphs
+            _improve(answer, graph, initial_poses(graph, method), tolerance, options)
+        if answer.certificate.optimal:  # type: ignore[union-attr]  # there is one
+            answer.escaped_by = method
+            return
+
+
+def _improve(answer: PoseGraphResult, graph: PoseGraph, start: Any, tolerance: float, options: Any) -> None:
+    """Solve from another start, and take what is lower."""
+    better = _solved(graph, [pose_graph_block(graph)], start, options)
+    if not better.cost < answer.cost * (1.0 - 1e-10):
+        return
+    for name in Result.__dataclass_fields__:
+        setattr(answer, name, getattr(better, name))
+    answer.poses = graph.manifold.split(better.point)[0]
+    answer.certificate = certificate_for(graph, answer.poses, tolerance=tolerance)
 
 
 def _placed(graph: PoseGraph, poses: Any) -> Any:

@@ -7,7 +7,7 @@ semidefinite at a critical point, the relaxed cost is at its global minimum, whi
 rotations; where the point has rank d it is the solution itself, else the nearest poses are a start that is close to it.
 
 The cost is a quadratic form, so that trust regions have their exact Hessian for one product with a sparse matrix, and a
-factorization of the form itself, made once, for a preconditioner.
+factorization of the form, or of S, for a preconditioner.
 
 References
 ----------
@@ -19,6 +19,7 @@ References
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,13 +27,15 @@ import numpy as np
 from ..linalg.small import nearest_rotation
 from ..manifolds import Euclidean, PowerManifold, ProductManifold, Stiefel
 from ..solvers.trust_regions import trust_regions
-from ..stopping import StopAfterIteration, StopWhenGradientNormLess
-from .certificate import Certificate, certificate_of
+from ..stopping import StopAfter, StopAfterIteration, StopWhenGradientNormLess
+from .certificate import Certificate, certificate_of, dual_matrix
 from .graph import PoseGraph
 from .quadratic import PoseMatrix, residual_matrix, stacked
 
 # of the gradient, relative to the square root of the cost times that of the largest diagonal entry
 _TOLERANCE = 1e-9
+# eigenvalue of S, relative to its diagonal, up to which S is the better preconditioner
+_NEARLY = 1e-3
 
 
 class Relaxed(NamedTuple):
@@ -54,7 +57,13 @@ class Relaxed(NamedTuple):
 
 
 def climb(
-    graph: PoseGraph, poses: Any, certificate: Certificate, *, highest: int | None = None, weights: Any = None
+    graph: PoseGraph,
+    poses: Any,
+    certificate: Certificate,
+    *,
+    highest: int | None = None,
+    max_time: float = 60.0,
+    weights: Any = None,
 ) -> Relaxed:
     """Minimize the relaxation, from poses that are no global minimum.
 
@@ -67,6 +76,8 @@ def climb(
         Of these poses, with a direction of negative curvature.
     highest : int, optional
         Largest r; default d + 7.
+    max_time : float
+        Seconds after which no more is tried.
     weights : array of shape (m,), optional
         Factors of the weights of the edges.
 
@@ -75,14 +86,16 @@ def climb(
     Relaxed
     """
     d = graph.dimension
+    end = time.perf_counter() + max_time
     Y, ranks = stacked(graph, poses), []
     Y[graph.num_poses * d :] -= Y[graph.num_poses * d + graph.anchors[0]]
     form = _Form(graph, weights)
     for r in range(d + 1, (d + 7 if highest is None else highest) + 1):
         ranks.append(r)
-        Y = form.minimized(_lifted(form, Y, certificate.direction))
+        form.precondition(graph, Y, certificate, weights)
+        Y = form.minimized(_lifted(form, Y, certificate.direction), end - time.perf_counter())
         certificate = certificate_of(graph, Y, tolerance=certificate.tolerance, weights=weights)
-        if certificate.optimal:
+        if certificate.optimal or time.perf_counter() >= end:
             break
     return Relaxed(Y, certificate, ranks)
 
@@ -116,12 +129,26 @@ class _Form:
         self.At = self.A.T.tocsr()
         diagonal = M.diagonal()
         self.scale = float(diagonal.max())
-        shift = 1e-7 * diagonal
-        shift[rows + graph.anchors] = diagonal[rows:].max()
-        self._solve = PoseMatrix(M, self.n, self.d).factor(shift)
+        self._held = np.zeros(len(diagonal))
+        self._held[rows + graph.anchors] = diagonal[rows:].max()
+        self._diagonal, self._form = diagonal, M
+        self._solve: Any = None
+
+    def precondition(self, graph: PoseGraph, Y: Any, certificate: Certificate, weights: Any) -> None:
+        """Factorize what is close to the Hessian: S where it is nearly semidefinite, else the form itself."""
+        matrix, shift = self._form, 1e-7
+        if abs(certificate.eigenvalue) < _NEARLY:
+            matrix, shift = dual_matrix(graph, Y, weights)[0], max(2.0 * abs(certificate.eigenvalue), 1e-9)
+        A = PoseMatrix(matrix, self.n, self.d)
+        while True:
+            try:
+                self._solve = A.factor(shift * self._diagonal + self._held)
+                break
+            except np.linalg.LinAlgError:
+                shift *= 10.0
 
     def solve(self, Y: Any) -> Any:
-        """The inverse of the form, nearly, applied to free rows."""
+        """The inverse of that, applied to free rows."""
         full = np.zeros((self.n * (self.d + 1), Y.shape[1]))
         full[self.keep] = Y
         return self._solve(full)[self.keep]
@@ -130,8 +157,8 @@ class _Form:
         """F of stacked frames and translations."""
         return float(np.sum((self.A @ Y[self.keep]) ** 2))
 
-    def minimized(self, Y: Any) -> Any:
-        """Minimum over frames with as many rows as Y has columns."""
+    def minimized(self, Y: Any, seconds: float) -> Any:
+        """Minimum over frames with as many rows as Y has columns, or what was reached in this time."""
         n, d, r = self.n, self.d, Y.shape[1]
         M = ProductManifold(R=PowerManifold(Stiefel(r, d), n), t=Euclidean(len(self.free), r))
 
@@ -151,6 +178,7 @@ class _Form:
             preconditioner=lambda p, X: M.project_vector(p, joined(self.solve(stack(X)))),
             objective_type="euclidean",
             stopping=StopAfterIteration(200)
+            | StopAfter(max(seconds, 1e-3))
             | StopWhenGradientNormLess(_TOLERANCE * np.sqrt(self.cost(Y) * self.scale) + 1e-300),
         )
         Z = np.zeros_like(Y)
