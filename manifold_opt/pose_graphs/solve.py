@@ -126,10 +126,11 @@ class PoseGraphResult(Result):
         if self.weights is not None:
             rejected = int((self.weights < 0.5).sum())
             lines.append(("outliers", f"{rejected} of {self.graph.num_edges} edges are not believed"))
-        if self.ranks:
-            lines.append(
-                ("escape", f"by frames of {', '.join(map(str, self.ranks))} rows, {self.seconds['escape']:.3g} s")
-            )
+        if "escape" in self.seconds:
+            how = f"started from {self.escaped_by}" if self.escaped_by in METHODS else "tried the other starts"
+            if self.ranks:
+                how += f", and frames of {', '.join(map(str, self.ranks))} rows"
+            lines.append(("escape", f"{how}, {self.seconds['escape']:.3g} s"))
         if self.certificate is not None:
             lines.append(("certificate", f"{self.certificate}, {self.seconds['certify']:.3g} s"))
         return lines
