@@ -19,8 +19,8 @@ import numpy as np
 from manifold_opt import BlockObjective, PowerManifold, Problem, ProductManifold, SpecialEuclidean, fix
 from manifold_opt.datasets.g2o import read_g2o
 from manifold_opt.functions import pose_between
-from manifold_opt.linalg.cholesky import FrontTables
 from manifold_opt.linalg.factorizations import METHODS, factorization, is_installed
+from manifold_opt.linalg.multifrontal import FrontTables
 from manifold_opt.linalg.normal_matrix import NormalPattern, forget_patterns
 from manifold_opt.linalg.sparse_solvers import SparseCholesky
 from manifold_opt.solvers import levenberg_marquardt

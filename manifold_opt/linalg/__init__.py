@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# Importing this module binds its name here; the function of the same name must come after it, once and for all.
-import manifold_opt.linalg.cholesky  # noqa: F401
 from manifold_opt.linalg.low_rank import LowRank
 from manifold_opt.linalg.metric_matrix import MetricMatrix
 from manifold_opt.linalg.namespace import Array, adjoint, broadcast_batch, is_numpy, namespace, transpose

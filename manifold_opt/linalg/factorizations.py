@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from .cholesky import CompiledFronts, Factorization, NumpyFronts, front_tables
 from .fronts import COARSE, RELAXED
+from .multifrontal import CompiledFronts, Factorization, NumpyFronts, front_tables
 from .normal_matrix import BlockPattern
 
 # loading numba and what it compiled before takes about a second

@@ -238,7 +238,7 @@ class NormalPattern(BlockPattern):
         return total
 
     def _compiled_values(self, J: Any, out: Any) -> Any:
-        from .cholesky_kernels import add_products
+        from .multifrontal_kernels import add_products
 
         out = np.empty(int(self.offsets[-1])) if out is None else out
         out[:] = 0.0

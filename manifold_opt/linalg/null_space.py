@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cholesky import Factorization
+from .multifrontal import Factorization
 
 # the damping below which the factor cannot tell a pivot from zero
 DAMPING = 1e-12

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .block_matrix import BlockMatrix
-from .cholesky import ORDERINGS, CompiledFronts
 from .factorizations import METHODS, Factorization, factorization
+from .multifrontal import ORDERINGS, CompiledFronts
 from .normal_matrix import NormalPattern, canonical, known_pattern
 
 # a pivot below this part of the diagonal entry that it came from is taken for zero, and raised by as much: some hundred

@@ -114,9 +114,3 @@ def test_increments_are_differences():
     Q = P + S @ S
     np.testing.assert_allclose(log_difference(P, Q), symmetric_log(Q) - symmetric_log(P), atol=1e-13)
     np.testing.assert_allclose(sqrt_increment(P, S), symmetric_sqrt(P @ P + S) - P, atol=1e-13)
-
-
-def test_the_function_cholesky_is_not_hidden_by_the_module_of_that_name():
-    from manifold_opt import linalg
-
-    assert linalg.cholesky is cholesky

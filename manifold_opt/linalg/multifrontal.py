@@ -300,7 +300,7 @@ class CompiledFronts(Factorization):
 
     def factor_and_solve(self, values: Any, damping: Any, b: Any) -> Any:
         """See `Factorization`."""
-        from .cholesky_kernels import solve_upper
+        from .multifrontal_kernels import solve_upper
 
         order, F = self.tables.order, self.tables.fronts
         x = b[order].astype(float, copy=False)
@@ -309,7 +309,7 @@ class CompiledFronts(Factorization):
         return self._sorted(x, b.dtype)
 
     def _factor(self, values: Any, damping: Any, x: Any) -> None:
-        from .cholesky_kernels import factorize
+        from .multifrontal_kernels import factorize
 
         self.diagonal = values[self.pattern.diagonal] if damping is None else values[self.pattern.diagonal] + damping
         F, T = self.tables.fronts, self.tables
@@ -326,7 +326,7 @@ class CompiledFronts(Factorization):
 
     def solve(self, b: Any) -> Any:
         """See `Factorization`."""
-        from .cholesky_kernels import solve_lower, solve_upper
+        from .multifrontal_kernels import solve_lower, solve_upper
 
         if b.ndim == 2:
             return np.stack([self.solve(column) for column in b.T], axis=1)
@@ -339,7 +339,7 @@ class CompiledFronts(Factorization):
 
     def inverse(self) -> SelectedInverse:
         """The entries of the inverse at the places of L, after `factor`."""
-        from .cholesky_kernels import invert
+        from .multifrontal_kernels import invert
 
         F, T = self.tables.fronts, self.tables
         Z, work = T.pool.take((F.entries,), float), np.empty(int((F.p * F.q).max(initial=0)))
