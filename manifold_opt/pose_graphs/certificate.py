@@ -113,7 +113,7 @@ def certificate_of(graph: PoseGraph, Y: Any, *, tolerance: float = 1e-6, weights
     S, _, cost = dual_matrix(graph, Y, weights)
     SY = S @ Y
     # translations that are not quite optimal, and the rounding of the sum of squares
-    slack = abs(float(np.sum(Y[n * d :] * SY[n * d :]))) + 10.0 * np.finfo(float).eps * cost
+    slack = abs(float(np.sum(Y[n * d :] * SY[n * d :]))) + 10.0 * float(np.finfo(float).eps) * cost
     D = np.zeros(n * (d + 1))
     D[: n * d] = np.repeat(_positive(S.diagonal()[: n * d].reshape(n, d).max(axis=1)), d)
     spread = float(D.sum())

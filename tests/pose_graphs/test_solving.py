@@ -138,7 +138,7 @@ def test_a_bad_minimum_is_seen_and_left():
     assert free.certificate.optimal and free.escaped_by == "chordal"
     assert "escape" in free.report()
     relaxed = climb(graph, stuck.poses, stuck.certificate)
-    assert relaxed.certificate.optimal and relaxed.ranks == [3]
+    assert relaxed.certificate.optimal and relaxed.ranks[0] == 3
     free = solve_pose_graph(graph, init=rounded(graph, relaxed.Y), certify=True, escape=False)
     assert free.certificate.optimal
     assert free.costs["chordal"] == pytest.approx(best.costs["chordal"], rel=1e-6)
