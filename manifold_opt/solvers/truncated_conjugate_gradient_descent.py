@@ -191,9 +191,11 @@ class TruncatedConjugateGradientState(ModelSolverState):
         if not cost < e.cost:
             self.model_increased = True
             return
-        r = e.gradient + alpha * Hd
+        r, X = alpha * Hd, alpha * d
+        r += e.gradient
+        X += e.point
         P = self._precondition
-        self.evaluation = ModelEvaluation(e.functions, e.point + alpha * d, e.counts, r, cost)
+        self.evaluation = ModelEvaluation(e.functions, X, e.counts, r, cost)
         self._XX = new_XX
         self.model_norm = math.sqrt(new_XX)
         rr = inner(p, r, r)
@@ -204,7 +206,8 @@ class TruncatedConjugateGradientState(ModelSolverState):
             z = P(p, r)
             self._rz = inner(p, r, z)
         beta = self._rz / rz
-        self._d = beta * d - z
+        self._d = beta * d
+        self._d -= z
         # z is orthogonal to all of X but its start
         self._Xd = beta * (Xd + alpha * dd) - (inner(p, self.evaluation.point, z) if self._started_off_zero else 0.0)
         self._dd = self._rz + beta * beta * dd
