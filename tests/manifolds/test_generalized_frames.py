@@ -240,5 +240,8 @@ def test_messages():
         MetricMatrix(np.ones((2, 3)))
     with pytest.raises(ValueError, match="finite"):
         MetricMatrix(np.full((2, 2), np.nan))
+    indefinite = LinearOperator((2, 2), matvec=lambda x: np.array([x[0], -x[1]]), dtype=float)
+    with pytest.raises(ValueError, match="did not solve a system"):
+        MetricMatrix(indefinite).solve(np.ones((2, 1)))
     with pytest.raises(ValueError, match="divide is for operators"):
         MetricMatrix(B, divide=abs)
