@@ -188,7 +188,8 @@ class FreshArrays:
         if is_operator(value):
             raise TypeError(
                 f"`{self.name}` must return an array; it returned {_describe(value)}. Sparse matrices and operators "
-                "are for manifolds of low rank; here take `.toarray()`."
+                "are Euclidean derivatives on manifolds of low rank, with objective_type='euclidean'; elsewhere take "
+                "`.toarray()`."
             )
         try:
             array = np.asarray(value)

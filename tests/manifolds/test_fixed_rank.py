@@ -234,6 +234,9 @@ def test_operators_are_refused_where_the_embedding_is_an_array():
     problem = Problem(Euclidean(2, 2), CostObjective(lambda p: 0.0, lambda p: sp.eye(2), objective_type="euclidean"))
     with pytest.raises(TypeError, match="toarray"):
         problem.gradient(np.eye(2))
+    problem = Problem(M, CostObjective(lambda p: 0.0, lambda p: sp.eye(7, 5)))
+    with pytest.raises(TypeError, match="objective_type='euclidean'"):
+        problem.gradient(M.random_point(0))
 
 
 def curvature(N, p, X, Y):
