@@ -19,10 +19,10 @@ __version__ = "0.1.0.dev0"
 _NAMES = {
     "autodiff": "DerivativeWarning LostDerivative WrongDerivative",
     "checks": """
-        CriticalPoint HessianSpectrum Profile check_differential check_gradient check_hessian check_jacobian
-        critical_points extreme_eigenvalues hessian_matrix hessian_spectrum line_profile operator_matrix
-        plane_profile tangent_basis_matrix
-        check_inverse_retraction check_retraction check_transport
+        CriticalPoint HessianSpectrum Profile check_differential check_gradient check_hessian
+        check_inverse_retraction check_jacobian check_retraction check_transport critical_points
+        extreme_eigenvalues hessian_matrix hessian_spectrum line_profile operator_matrix plane_profile
+        tangent_basis_matrix
     """,
     "core": "Problem Result SolverState Status solve",
     "directions": """
@@ -34,35 +34,28 @@ _NAMES = {
         RestartOnNonSufficientDescent SR1 SteepestDescentCoefficient
     """,
     "decorators": """
-        At CallbackState Checkpoint CheckpointError CheckpointState DebugState EntryChange Every IfEntry ProgressState
-        RecordState SolverWarning WarnIfCostIncreases WarnIfCostNotFinite WarnIfFieldIncreases WarnIfFieldNotFinite
-        WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed WarnMessages decorate recorded unwrap
+        At CallbackState Checkpoint CheckpointError CheckpointState DebugState EntryChange Every IfEntry
+        ProgressState RecordState SolverWarning WarnIfCostIncreases WarnIfCostNotFinite WarnIfFieldIncreases
+        WarnIfFieldNotFinite WarnIfGradientNormTooLarge WarnIfGradientNotFinite WarnIfStepsizeCollapsed
+        WarnMessages decorate recorded unwrap
     """,
     "manifolds": """
-        ArraySphere Centered Circle ComplexCircle DoublyStochastic Euclidean Grassmann HalfSpace Hermitian
-        Hyperbolic Hyperrectangle Manifold MissingOperation Multinomial NotOnManifold NotTangent Oblique
-        Orthogonal PoincareBall Positive PowerManifold ProbabilitySimplex ProductManifold ProjectiveSpace
-        Rotations SkewSymmetric SpecialEuclidean SpecialUnitary Sphere Stiefel Symmetric
-        SymmetricPositiveDefinite TangentSpace Torus Unitary
-        QuaternionPoses UnitQuaternions
-        GeomstatsManifold import_geomstats
-        FixedRank FixedRankFactors KendallShape PreShape TensorTrain Tucker
-        Similarity
-        Correlation Elliptope HermitianPositiveDefinite PSDFixedRank SpecialPositiveDefinite Spectrahedron
-        MetricManifold Scaled TangentBundle Validated
-        Essential
-        GeneralizedGrassmann GeneralizedStiefel
-        SymplecticStiefel
-        KendallShape PreShape Tucker
-        Flag
+        ArraySphere Centered Circle ComplexCircle Correlation DoublyStochastic Elliptope Essential Euclidean
+        FixedRank FixedRankFactors Flag GeneralizedGrassmann GeneralizedStiefel GeomstatsManifold Grassmann
+        HalfSpace Hermitian HermitianPositiveDefinite Hyperbolic Hyperrectangle KendallShape Manifold
+        MetricManifold MissingOperation Multinomial NotOnManifold NotTangent Oblique Orthogonal PSDFixedRank
+        PoincareBall Positive PowerManifold PreShape ProbabilitySimplex ProductManifold ProjectiveSpace
+        QuaternionPoses Rotations Scaled Similarity SkewSymmetric SpecialEuclidean SpecialPositiveDefinite
+        SpecialUnitary Spectrahedron Sphere Stiefel Symmetric SymmetricPositiveDefinite SymplecticStiefel
+        TangentBundle TangentSpace TensorTrain Torus Tucker UnitQuaternions Unitary Validated import_geomstats
     """,
     "objectives": """
-        Arctan BatchedCostObjective BlockObjective CachedObjective Cauchy ComponentCostObjective ComposedLoss
-        CostObjective CountedObjective CubicModelObjective Fused GemanMcClure GraduatedGemanMcClure
-        GraduatedTruncated Huber InPlace LinearLoss Loss NonlinearLeastSquaresObjective ReducedObjective
-        Reduction ResidualBlock ScaledLoss ScaledObjective SoftL1 StochasticObjective
-        SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective Tukey UserLoss Welsch fix
-        BatchedLeastSquaresObjective
+        Arctan BatchedCostObjective BatchedLeastSquaresObjective BlockObjective CachedObjective Cauchy
+        ComponentCostObjective ComposedLoss CostObjective CountedObjective CubicModelObjective Fused
+        GemanMcClure GraduatedGemanMcClure GraduatedTruncated Huber InPlace LinearLoss Loss
+        NonlinearLeastSquaresObjective ReducedObjective Reduction ResidualBlock ScaledLoss ScaledObjective
+        SoftL1 StochasticObjective SymmetricLinearSystemObjective Tolerant Truncated TrustRegionModelObjective
+        Tukey UserLoss Welsch fix
     """,
     "pose_graphs": "PoseGraph solve_pose_graph",
     "solvers": """
@@ -73,12 +66,11 @@ _NAMES = {
         LevenbergMarquardtState ModelSolverState More NewtonState Nielsen PowellDogleg QuasiNewtonState
         StochasticGradientDescentState SubspaceDogleg SymmetricRankOneHessian TruncatedConjugateGradientState
         TrustRegionReflectiveState TrustRegionsState VectorBundleNewtonState adaptive_regularization_with_cubics
-        alternating_gradient_descent conjugate_gradient_descent conjugate_residual converged_all converged_any
-        curve_fit dogleg gauss_newton gradient_descent graduated_non_convexity iteratively_reweighted
-        lbfgs_minimize least_squares levenberg_marquardt minimize minimize_residuals newton quasi_newton
-        stochastic_gradient_descent truncated_conjugate_gradient_descent trust_region_reflective trust_regions
-        vectorbundle_newton
-        bundle_adjust
+        alternating_gradient_descent bundle_adjust conjugate_gradient_descent conjugate_residual converged_all
+        converged_any curve_fit dogleg gauss_newton gradient_descent graduated_non_convexity
+        iteratively_reweighted lbfgs_minimize least_squares levenberg_marquardt minimize minimize_residuals
+        newton quasi_newton stochastic_gradient_descent truncated_conjugate_gradient_descent
+        trust_region_reflective trust_regions vectorbundle_newton
     """,
     "statistics": "FitStatistics fit_statistics",
     "stepsizes": """
