@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from manifold_opt.linalg.frames import frame_qf
-from manifold_opt.linalg.namespace import Array, adjoint, namespace
+from manifold_opt.linalg.namespace import Array, adjoint, is_numpy, namespace
 from manifold_opt.manifolds import frames
 from manifold_opt.manifolds.arrays import frobenius, written
 from manifold_opt.manifolds.errors import NotOnManifold
 from manifold_opt.manifolds.factor_quotient import SphericalFactors
 from manifold_opt.manifolds.identified import paired, unpaired
-from manifold_opt.manifolds.sphere import Sphere
+from manifold_opt.manifolds.sphere import Sphere, angle_over_sine
+from manifold_opt.manifolds.stiefel_log import implicit_log, plain_values
 
 __all__ = ["Elliptope"]
+
+# For angles of 0.3 about 15 are needed, for angles of 1 some 100.
+_ITERATIONS = 500
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,8 +48,8 @@ class Elliptope(SphericalFactors):
 
     Notes
     -----
-    The quotient of the product of the n spheres of rows. Geodesics are great circles of every row. There is no
-    logarithm in closed form; the projection retraction is inverted by iteration. Every operation is O(n k^2) but the
+    The quotient of the product of the n spheres of rows. Geodesics are great circles of every row. Their logarithm, and
+    the inverse of the projection retraction, are found by iteration, to rounding. Every operation is O(n k^2) but the
     coordinates, which factorize a matrix of n (k - 1) rows and k (k - 1) / 2 columns, O(n k^5).
 
     A cost must depend on ``p p^H`` only. With the Euclidean gradient G of it at ``p p^H`` its Euclidean gradient at p
@@ -63,13 +67,17 @@ class Elliptope(SphericalFactors):
     field: str = "real"
 
     operations: ClassVar[frozenset[str]] = frozenset(
-        "inner exp get_coordinates get_vector project_point project_vector tangentialize riemannian_gradient "
+        "inner exp log get_coordinates get_vector project_point project_vector tangentialize riemannian_gradient "
         "riemannian_hessian weingarten random_point check_point check_vector sectional_curvature_bounds".split()
     )
     retractions: ClassVar[Mapping[str, str]] = {"exponential": "exp", "projection": "_retract_projection"}
-    inverse_retractions: ClassVar[Mapping[str, str]] = {"iterative": "_inverse_retract_iterative"}
+    inverse_retractions: ClassVar[Mapping[str, str]] = {
+        "exponential": "log",
+        "logarithmic": "log",
+        "projection": "_inverse_retract_projection",
+    }
     default_retraction = "projection"
-    default_inverse_retraction = "iterative"
+    default_inverse_retraction = "projection"
     _rule: ClassVar[str] = "rows orthogonal to those of p and p^H X Hermitian"
 
     def __post_init__(self) -> None:
@@ -95,26 +103,60 @@ class Elliptope(SphericalFactors):
             return np.einsum("...j,...j->...", A, B)[..., None]
         return frobenius(namespace(A, B), A, B, 1)[..., None]
 
-    def _inverse_retract_iterative(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
-        """``diag(a) q Q - p``, by turns: a makes its rows orthogonal to those of p, Q makes it horizontal.
+    # ---------------- inverses, by iteration
+
+    # The vector ``w (q Q - p)``, its rows made tangent and weighed by the angle over its sine, or by 1 over the cosine,
+    # leads to q. It is horizontal where Q is the turn that brings the rows nearest when they have these weights, which
+    # depend on Q in turn, but little: for angles t the iteration shrinks its error by the order of t^2.
+
+    def log(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """The horizontal vector of a geodesic to a factor of q, by iteration to rounding, from the nearest factor.
+
+        Where several geodesics lead to q it is the one that this finds, which need not be the shortest.
 
         Raises
         ------
         ValueError
-            If q is out of reach, or so far that the iteration does not settle.
+            If the iteration does not settle: q is too far.
         """
+        return written(self._inverted(angle_over_sine, self.exp, p, q), out)
+
+    def _inverse_retract_projection(self, p: Array, q: Array, *, out: Array | None = None) -> Array:
+        """By iteration to rounding; ValueError if q is out of reach, or too far for it."""
+        return written(self._inverted(_secant, self._retract_projection, p, q), out)
+
+    def _inverted(self, weigh: Callable[..., Array], move: Callable[..., Array], p: Array, q: Array) -> Array:
+        if is_numpy(p, q):
+            return self._matched(weigh, p, q)[0]
+
+        def inverse(p: Array, q: Array) -> Array:
+            return self._matched(weigh, p, q)[0]
+
+        start, end = plain_values(p), plain_values(q)
+        turn = self._turn(self._matched(weigh, start, end)[1], end)
+        return implicit_log(self, p, q @ namespace(p, q).asarray(turn), inverse, move)
+
+    def _matched(self, weigh: Callable[..., Array], p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The vector, and the factor of q that it leads to."""
         eps = float(np.finfo(p.dtype).eps)
-        Q = self._turn(p, q)
-        for _ in range(500):
-            cosine = self._dot(p, q @ Q)
-            if not np.all(cosine > 0.0):
+        E = self._nearest_difference(p, q)
+        last = math.inf
+        for _ in range(_ITERATIONS):
+            along = self._dot(p, E)
+            Y = E - along * p
+            w = weigh(np, self._dot(Y, Y), 1.0 + along)
+            if not np.all((w > 0.0) & np.isfinite(w)):
                 break
-            before, Q = Q, self._turn(p, (q @ Q) / cosine @ adjoint(Q))
-            if np.max(np.abs(Q - before), initial=0.0) <= 8.0 * eps:
-                q = q @ Q
-                return written(self.project_vector(p, q / self._dot(p, q) - p), out)
+            root = np.sqrt(w)
+            before, E = E, self._nearest_difference(root * p, root * q, root * (q - p)) / root
+            change, size = (np.max(np.abs(a), axis=(-2, -1)) for a in (E - before, E))
+            worst = float(np.max(change, initial=0.0))
+            # relative to a small difference; absolute where q had to be turned, and rounding is that of q
+            if np.all(change <= 8.0 * eps * size) or (worst <= 64.0 * eps and worst >= 0.5 * last):
+                return self.project_vector(p, w * Y), p + E
+            last = worst
         raise ValueError(
-            f"no tangent vector found whose retraction on {self!r} is q: q is too far from p; go there in several steps"
+            f"no tangent vector found that leads to q on {self!r}: q is too far from p; go there in several steps"
         )
 
     # ---------------- coordinates
@@ -191,3 +233,8 @@ class Elliptope(SphericalFactors):
                 f"p must have rows of length 1 to be a point of {self!r}, but a length is off by {off:.3g} (tolerance "
                 f"{atol:.3g}); divide by them with M.project_point(p)"
             )
+
+
+def _secant(xp: Any, s2: Array, c: Array) -> Array:
+    """One over the cosine, for the projection retraction; where that is not positive, no weight."""
+    return xp.where(c > 0.0, 1.0 / xp.where(c > 0.0, c, 1.0), -1.0)

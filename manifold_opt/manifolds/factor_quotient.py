@@ -135,19 +135,18 @@ class FactorQuotient(Manifold):
         turning = self._turning(p, Z)
         return Z if turning is None else Z - p @ turning
 
-    def _nearest_difference(self, p: Array, q: Array) -> Array:
+    def _nearest_difference(self, p: Array, q: Array, D: Array | None = None) -> Array:
         """``q Q - p`` for the unitary Q that brings q nearest to p, accurate relative to itself for close p and q.
 
-        With ``D = q - p``, ``F = p^H D`` and the polar decomposition ``A + F = P W``, Q is W^H; the increments ``P -
-        A`` and ``W - I = P^-1 (F - (P - A))`` do not cancel.
+        With ``D = q - p``, which may be given more accurately, ``F = p^H D`` and the polar decomposition ``A + F = P
+        W``, Q is W^H; the increments ``P - A`` and ``W - I = P^-1 (F - (P - A))`` do not cancel.
         """
+        D = q - p if D is None else D
         if not is_numpy(p, q):
-            D = q - p
             F, A = adjoint(p) @ D, adjoint(p) @ p
             rise = sqrt_increment(A, A @ adjoint(F) + F @ A + F @ adjoint(F))
             return D + q @ adjoint(solve_batch(A + rise, F - rise))
         U, r, Vh = svd(adjoint(p) @ q)
-        D = q - p
         if D.ndim == 2 == p.ndim:
             if np.vdot(D, D).real < 0.01 * np.vdot(p, p).real and r[-1] > 0.0:
                 return _close_difference(p, q, D)

@@ -263,3 +263,29 @@ def spectrahedron_log(p, q):
     s = mp.sqrt(_sum_of_squares(T))
     angle = mp.atan2(s, c)
     return _array(T * (angle / s)), angle
+
+
+def elliptope_log(p, q):
+    """Great circles of the rows to the turn of q for which they are horizontal, by iteration to 40 digits."""
+    Y, Z = _matrix(p), _matrix(q)
+    n, k = Y.rows, Y.cols
+
+    def rows_dot(A, B):
+        return [sum(A[i, j] * B[i, j] for j in range(k)) for i in range(n)]
+
+    for A in (Y, Z):
+        for i, s in enumerate(rows_dot(A, A)):
+            for j in range(k):
+                A[i, j] /= mp.sqrt(s)
+    weights, Q = [mp.mpf(1)] * n, mp.eye(k)
+    for _ in range(500):
+        before, Q = Q, _polar(Z.T * mp.diag(weights) * Y)
+        T = Z * Q
+        cosines = rows_dot(Y, T)
+        T = T - mp.diag(cosines) * Y
+        sines = [mp.sqrt(x) for x in rows_dot(T, T)]
+        weights = [mp.atan2(s, c) / s for s, c in zip(sines, cosines, strict=True)]
+        if mp.mnorm(Q - before) < mp.mpf(10) ** -40:
+            X = mp.diag(weights) * T
+            return _array(X), mp.sqrt(_sum_of_squares(X))
+    raise ArithmeticError("the iteration does not settle")
