@@ -76,7 +76,7 @@ def _property(name: str) -> property:
 
 _PROPERTIES = """
     dim point_shape vector_shape embedding_shape isometric field stored_as_embedded injectivity_radius
-    sectional_curvature_bounds frobenius_scale takes_operators retractions inverse_retractions transports
+    sectional_curvature_bounds frobenius_scale takes_operators open_storage retractions inverse_retractions transports
     default_retraction default_inverse_retraction default_transport
 """
 _METHODS = """
