@@ -60,7 +60,7 @@ class TrainTensor:
 
     Parameters
     ----------
-    cores : sequence of arrays (*batch, r_(d-1), n_d, r_d)
+    cores : sequence of arrays, each ``(*batch, r_(d-1), n_d, r_d)``
     """
 
     __slots__ = ("cores",)
@@ -122,7 +122,7 @@ def sides(Z: Any, lefts: Sequence[Array], rights: Sequence[Array]) -> list[Array
 
     Returns
     -------
-    list of D arrays (*batch, a_(d-1), n_d, b_d)
+    list of D arrays, each ``(*batch, a_(d-1), n_d, b_d)``
     """
     if isinstance(Z, TrainTensor):
         return _sides_of_train(Z, lefts, rights)

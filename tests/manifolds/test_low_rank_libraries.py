@@ -53,7 +53,5 @@ def test_values_on_jax():
     p = M.random_point(0)
     X = 0.2 * M.random_vector(p, 1)
     to = jax.numpy.asarray
-    q = M.retract(p, X, method="orthographic")
-    np.testing.assert_allclose(M.retract(to(p), to(X), method="orthographic"), q, atol=1e-12)
-    np.testing.assert_allclose(M.inverse_retract(to(p), to(q), method="orthographic"), X, atol=1e-12)
+    q = M.retract(p, X)
     np.testing.assert_allclose(M.vector_transport_to(to(p), to(X), to(q)), M.vector_transport_to(p, X, q), atol=1e-12)

@@ -109,11 +109,11 @@ def test_derivatives_from_storage_are_those_from_the_embedding():
 
 
 def test_completion():
-    """Of 20^5 = 3.2 million entries 4000 are seen; by a first-order and a second-order method."""
-    N = TensorTrain((20,) * 5, (2, 2, 2, 2))
+    """Of 20^4 = 160 000 entries 2000 are seen; by a first-order and a second-order method."""
+    N = TensorTrain((20,) * 4, (2, 2, 2))
     rng = np.random.default_rng(1)
     truth = N.random_point(rng)
-    seen, unseen = rng.integers(0, 20, (2, 4000, 5))
+    seen, unseen = rng.integers(0, 20, (2, 2000, 4))
     b = 1000.0 * N.entries(truth, seen)
 
     def residual(p):
