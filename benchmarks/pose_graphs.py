@@ -403,7 +403,7 @@ def growth() -> Table:
 
 
 def measure_growth(side: int) -> None:
-    solve_pose_graph(sphere_graph(5, 5, rng=0), certify=True)
+    solve_pose_graph(sphere_graph(20, 20, rng=0), certify=True)  # loads what there is to load
     base = peak_memory()
     graph = sphere_graph(side, side, rotation_noise=0.1, translation_noise=0.1, rng=0)
     result = solve_pose_graph(graph, certify=True)
