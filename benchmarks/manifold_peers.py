@@ -154,6 +154,18 @@ def contests() -> list[Contest]:
         Contest(mo.PreShape(4, 2), _geometry("PreShapeSpace", f"{geometry}.pre_shape", 4, 2)),
         Contest(mo.KendallShape(4, 2), _shapes),
         Contest(mo.FixedRank(5, 4, 2), None, _pymanopt("FixedRankEmbedded", 5, 4, 2), own_points=True),
+        Contest(
+            mo.SpecialPositiveDefinite(2, field="complex"), None, _pymanopt("SpecialHermitianPositiveDefinite", 2), True
+        ),
+        Contest(
+            mo.Correlation(3),
+            _geometry(
+                "FullRankCorrelationMatrices",
+                f"{geometry}.full_rank_correlation_matrices",
+                3,
+                metric="EuclideanCholeskyMetric",
+            ),
+        ),
         Contest(mo.PSDFixedRank(5, 2), None, _pymanopt("PSDFixedRank", 5, 2)),
         Contest(mo.Elliptope(5, 2), None, _pymanopt("Elliptope", 5, 2)),
         Contest(

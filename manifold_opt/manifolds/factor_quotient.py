@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from manifold_opt.linalg.frames import frame_polar, hermitian, solve_batch
 from manifold_opt.linalg.increments import sqrt_increment
-from manifold_opt.linalg.namespace import Array, adjoint, is_numpy, namespace
+from manifold_opt.linalg.namespace import Array, adjoint, is_numpy, namespace, transpose
 from manifold_opt.linalg.pair_functions import pair_function
 from manifold_opt.linalg.small import cholesky, eigh, svd
 from manifold_opt.manifolds import frames
@@ -146,16 +147,14 @@ class FactorQuotient(Manifold):
             F, A = adjoint(p) @ D, adjoint(p) @ p
             rise = sqrt_increment(A, A @ adjoint(F) + F @ A + F @ adjoint(F))
             return D + q @ adjoint(solve_batch(A + rise, F - rise))
-        U, r, Vh = svd(adjoint(p) @ q)
-        if D.ndim == 2 == p.ndim:
-            if np.vdot(D, D).real < 0.01 * np.vdot(p, p).real and r[-1] > 0.0:
-                return _close_difference(p, q, D)
-            return q @ adjoint(U @ Vh) - p
-        near = (frobenius(np, D, D, 2) < 0.01 * frobenius(np, p, p, 2)) & (r[..., -1] > 0.0)
-        if not near.any():
-            return q @ adjoint(U @ Vh) - p
-        close = _close_difference(p, q, D)
-        return close if near.all() else np.where(near[..., None, None], close, q @ adjoint(U @ Vh) - p)
+        if self.k == 2 and not self._complex:
+            return _difference_of_pairs(p, q, D)
+        near = frobenius(np, D, D, 2) < 0.01 * frobenius(np, p, p, 2)
+        if near.all():
+            return _close_difference(p, q, D)
+        U, _, Vh = svd(adjoint(p) @ q)
+        far = q @ adjoint(U @ Vh) - p
+        return np.where(near[..., None, None], _close_difference(p, q, D), far) if near.any() else far
 
     def _turn(self, p: Array, q: Array) -> Array:
         """The unitary Q that brings q nearest to p."""
@@ -256,6 +255,54 @@ def _close_difference(p: np.ndarray, q: np.ndarray, D: np.ndarray) -> np.ndarray
     rise = hermitian(((rise @ U) / (a + r[..., None, :])) @ adjoint(U))
     turned = adjoint(F - rise) @ (U / np.where(r > 0.0, r, 1.0)[..., None, :]) @ adjoint(U)
     return (D + q @ turned) @ Vh
+
+
+def _difference_of_pairs(p: np.ndarray, q: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """``q Q - p`` for two real columns, where Q is a rotation or a reflection of the plane, in closed form.
+
+    With ``M = p' q`` the trace of ``M Q`` is largest, over rotations, at the angle with the tangent ``(M_01 - M_10) /
+    (M_00 + M_11)``; over reflections likewise. The skew part of M is that of ``p' D``, relative to the size of D.
+    """
+    if p.ndim == 2 == D.ndim:
+        return _difference_of_one_pair(p, q, D)
+    F, M = transpose(p) @ D, transpose(p) @ q
+    f, t = F[..., 0, 1] - F[..., 1, 0], M[..., 0, 0] + M[..., 1, 1]
+    g, u = M[..., 0, 1] + M[..., 1, 0], M[..., 0, 0] - M[..., 1, 1]
+    h, reflected = np.hypot(f, t), np.hypot(g, u)
+    turning = (h >= reflected)[..., None, None]
+    one = np.ones_like(h)
+    safe = np.where(h > 0.0, h, one)
+    sine = f / safe
+    # cos - 1 without cancellation where the angle is small
+    less = np.where(t > 0.0, -sine * f / np.where(t > 0.0, h + t, one), t / safe - one)
+    turn = _matrices(less, -sine, sine, less)
+    near = D + q @ turn
+    if turning.all():
+        return near
+    safe = np.where(reflected > 0.0, reflected, one)
+    far = q @ _matrices(u / safe, g / safe, g / safe, -u / safe) - p
+    return np.where(turning, near, far)
+
+
+def _difference_of_one_pair(p: np.ndarray, q: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """The same in Python floats."""
+    (_, f), (low, _) = p.T.dot(D).tolist()
+    f -= low
+    (m00, m01), (m10, m11) = p.T.dot(q).tolist()
+    t, g, u = m00 + m11, m01 + m10, m00 - m11
+    h, reflected = math.hypot(f, t), math.hypot(g, u)
+    if h < reflected:
+        return q.dot(np.array([[u / reflected, g / reflected], [g / reflected, -u / reflected]], dtype=D.dtype)) - p
+    if h == 0.0:
+        return D
+    sine = f / h
+    less = -sine * f / (h + t) if t > 0.0 else t / h - 1.0
+    return D + q.dot(np.array([[less, -sine], [sine, less]], dtype=D.dtype))
+
+
+def _matrices(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """The matrices ``[[a, b], [c, d]]``."""
+    return np.stack([a, b, c, d], axis=-1).reshape((*np.shape(a), 2, 2))
 
 
 class SphericalFactors(FactorQuotient):
