@@ -127,3 +127,11 @@ def test_bearings_are_angles():
         assert np.linalg.norm(r) == pytest.approx(angle, rel=1e-14)
     with pytest.raises(ValueError, match="must not be zero; number 1"):
         functions.bearing_to_landmark([0, 0], [0, 0], [[1.0, 0.0], [0.0, 0.0]])
+
+
+def test_families_can_be_pickled():
+    import pickle
+
+    M, p, blocks = families(3, np.random.default_rng(6))
+    again = pickle.loads(pickle.dumps(blocks["pose_between"]))
+    np.testing.assert_array_equal(jacobian(M, p, again), jacobian(M, p, blocks["pose_between"]))
