@@ -72,7 +72,7 @@ _NAMES = {
         newton quasi_newton stochastic_gradient_descent truncated_conjugate_gradient_descent
         trust_region_reflective trust_regions vectorbundle_newton
     """,
-    "statistics": "FitStatistics fit_statistics",
+    "statistics": "FitStatistics SparseStatistics fit_statistics",
     "stepsizes": """
         AdaptiveWNGradient ArmijoLinesearch BarzilaiBorweinGuess ConstantGuess ConstantLength
         CubicBracketingLinesearch DecayingLength DecreasingLength DistanceOverGradients HagerZhangGuess
