@@ -157,11 +157,14 @@ class Factorization:
     ----------
     diagonal : array of shape (size,)
         Of the matrix that was factorized last.
+    owner : object
+        Who had it factorized, where several share the memory.
     """
 
     def __init__(self, pattern: BlockPattern) -> None:
         self.pattern = pattern
         self.diagonal: Any = None
+        self.owner: Any = None
 
     def fresh(self) -> Factorization:
         """Another one that shares what is known of the pattern."""

@@ -67,6 +67,7 @@ class BoundSparse:
     def __init__(self, rule: SparseCholesky) -> None:
         self.rule = rule
         self.factorizations = 0
+        self._token = object()  # and not self, which the factor must not keep alive
         self.singular = False
         self._J: Any = None
         self._r: Any = None
@@ -79,9 +80,12 @@ class BoundSparse:
         self._method: Factorization | None = None
 
     def fresh(self) -> BoundSparse:
-        """Another one that shares what is known of the pattern, for another J."""
+        """Another one for another J, which shares the analysis of the pattern and the memory of the factor.
+
+        Whoever of the two is asked after the other factorizes again.
+        """
         other = BoundSparse(self.rule)
-        other._pattern, other._method = self._pattern, None if self._method is None else self._method.fresh()
+        other._pattern, other._method = self._pattern, self._method
         return other
 
     def factor(self, J: Any) -> None:
@@ -133,8 +137,8 @@ class BoundSparse:
         same = key is not None and key[0] == lam and (lam == 0.0 or key[1] is scale)
         if same and self._solution[0] is g:
             return self._solution[1]
-        if same:
-            x = self._method.solve(g)  # type: ignore[union-attr]  # there is a J
+        if same and self._method.owner is self._token:  # type: ignore[union-attr]  # there is a J
+            x = self._method.solve(g)  # type: ignore[union-attr]
         else:
             self._key = None
             x = self._undamped(g) if lam == 0.0 else self._damped(g, lam, scale)
@@ -177,6 +181,7 @@ class BoundSparse:
 
     def _factorized(self, g: Any, damping: Any) -> Any:
         self.factorizations += 1
+        self._method.owner = self._token  # type: ignore[union-attr]
         return self._method.factor_and_solve(self._values, damping, g)  # type: ignore[union-attr]
 
 

@@ -288,3 +288,18 @@ def test_dense_matrices_are_taken_and_operators_refused():
 def test_a_block_matrix_without_zeros_is_dealt_with_as_a_dense_one():
     full = BlockMatrix((300, 250), [BlockPart(0, np.array([0]), np.ones((1, 300, 250)))])
     assert type(chosen(Automatic(), full)).__name__ == "DenseQR"
+
+
+def test_two_that_share_a_factor_do_not_mix_their_answers():
+    rng = np.random.default_rng(8)
+    J = graph(rng)
+    K = BlockMatrix(J.shape, [part._replace(blocks=2.0 * part.blocks) for part in J.parts])
+    r, q = rng.standard_normal(J.shape[0]), rng.standard_normal(J.shape[0])
+    first = bound(J)
+    s = first.solve(r, 0.0)[0].copy()
+    second = first.fresh()
+    second.factor(K)
+    np.testing.assert_allclose(second.solve(r, 0.0)[0], 0.5 * s, atol=1e-12)
+    expected = -np.linalg.lstsq(J.toarray(), q, rcond=None)[0]
+    np.testing.assert_allclose(first.solve(q, 0.0)[0], expected, atol=1e-11)
+    np.testing.assert_allclose(second.solve(q, 0.0)[0], 0.5 * expected, atol=1e-11)
