@@ -17,7 +17,7 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import trace_stack
 
 from ..linalg import Array
-from .backend import AutomaticBackend, Backend, Cost, Linearization, cannot
+from .backend import MANY_COLUMNS, AutomaticBackend, Backend, Cost, Linearization, cannot
 from .values import as_cost, as_residuals
 from .vector_mode import VectorNode
 
@@ -87,7 +87,9 @@ class _Rules:
 class _AutogradLinearization(Linearization):
     """The tape is made when it is needed: forward mode does without, and brings the residuals along."""
 
-    wide: ClassVar[int] = 32
+    @property
+    def wide(self) -> int:
+        return MANY_COLUMNS if self.rules.vector else 0
 
     def __init__(self, r: Callable[[Any], Any], p: Array, rules: _Rules) -> None:
         self.r, self.p, self.rules = r, p, rules

@@ -18,6 +18,7 @@ from .values import as_cost, as_residuals
 __all__ = ["AutomaticBackend", "Backend", "Linearization"]
 
 Cost = Callable[[Any], Any]
+MANY_COLUMNS = 32  # up to so many columns at once cost about as little as one pass
 MANY_PASSES = 50  # passes per Jacobian from which a hint is due (DESIGN.md, section 3)
 
 
@@ -87,8 +88,10 @@ class Backend(ABC):
 class Linearization(ABC):
     """A residual function at one point of storage, ready to be differentiated."""
 
-    wide: ClassVar[int] = 0
-    """Up to so many columns, `push` costs about as little as one pass, and brings the values along."""
+    @property
+    def wide(self) -> int:
+        """Up to so many columns, `push` costs about as little as one pass, and brings the values along."""
+        return 0
 
     @property
     @abstractmethod

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from autograd.builtins import container_take
 from autograd.core import JVPNode
 from autograd.numpy import numpy_wrapper
 from autograd.numpy.numpy_boxes import ArrayBox
@@ -269,6 +270,26 @@ def _concatenated(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> 
     return G
 
 
+def _split(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> Any:
+    """``split(x, sections, axis)``: a list of derivatives for a list of values."""
+    axis = kwargs.get("axis", args[2] if len(args) > 2 else 0)
+    return np.array_split(gs[0], args[1], axis=axis + 1 if axis >= 0 else axis)
+
+
+def _taken(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> Any:
+    """One entry of a list."""
+    return gs[0][args[1]]
+
+
+def _matrix_product(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> Any:
+    A, B = args
+    if kwargs or min(np.ndim(A), np.ndim(B)) < 2:
+        return _multilinear(np.matmul)(value, args, kwargs, argnums, gs)
+    ndim = np.ndim(value)
+    terms = [_aligned(g, ndim) @ B if i == 0 else A @ _aligned(g, ndim) for i, g in zip(argnums, gs)]
+    return terms[0] if len(terms) == 1 else terms[0] + terms[1]
+
+
 def _euclidean_norm(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> Any:
     """``linalg.norm(x, ord, axis)`` where it is a root of a sum of squares."""
     order = kwargs.get("ord", args[1] if len(args) > 1 else None)
@@ -306,12 +327,16 @@ def _table() -> dict[Any, Rule]:
         real broadcast_to
     """.split():
         rules[getattr(np, name)] = _direction_by_direction(getattr(np, name))
-    for name in "dot matmul einsum tensordot inner outer cross kron".split():
+    for name in "dot einsum tensordot inner outer cross kron".split():
         rules[getattr(np, name)] = _multilinear(getattr(np, name))
     rules |= {
         np.sum: _summed,
         np.mean: _averaged,
         np.transpose: _transposed,
+        np.matmul: _matrix_product,
+        np.split: _split,
+        np.array_split: _split,
+        container_take.fun: _taken,
         np.where: _selected,
         np.clip: _clipped,
         np.linalg.norm: _euclidean_norm,

@@ -279,6 +279,7 @@ class _BoundBlock:
         self._check_whitening()
         self.exact, self.calls = False, 0
         self._linearize: Any = None
+        self._along: _Along | None = None
         self._split: Any = None
         if block.jacobian is None:
             self._resolve(p, autodiff)
@@ -388,6 +389,8 @@ class _BoundBlock:
             return self._given(values)
         if self._linearize is None:
             return self._differences(values)
+        if self._along is not None and self._along.wide:
+            return self._along(values)
         at = self._linearize(np.concatenate([x.reshape(-1) for x in values]))
         k = sum(N.dim for N in self.manifolds)
         return self._reverse(at, values, self._split) if self.m <= k else self._forward(at, values)
@@ -395,6 +398,7 @@ class _BoundBlock:
     def _resolve(self, p: Any, autodiff: str) -> None:
         """Choose how to differentiate. What is kept holds nothing of this object, so that its memory goes with it."""
         from ..autodiff import choose_backend
+        from ..autodiff.backend import MANY_COLUMNS
 
         full = self.gather(p)
         shapes = [x.shape for x in full]
@@ -416,6 +420,8 @@ class _BoundBlock:
             return
         self.exact = True
         self._linearize, self._split = backend.linearize(flat), split
+        if backend.name == "autograd" and all(N.dim <= MANY_COLUMNS for N in self.manifolds):
+            self._along = _Along(backend, block, self.manifolds, n, MANY_COLUMNS)
 
     def _reverse(self, at: Any, full: list[Any], split: Callable[[Any], list[Any]]) -> list[Any]:
         """Blocks from m pulled cotangents, each of one residual of all instances at once."""
@@ -433,11 +439,8 @@ class _BoundBlock:
         V, start = np.zeros((sum(N.dim for N in self.manifolds), size)), 0
         row = 0
         for N, x in zip(self.manifolds, full, strict=True):
-            for a in range(N.dim):
-                E = N.get_vector(x, np.broadcast_to(np.eye(N.dim)[a], (self.n, N.dim)))
-                V[row, start : start + x.size] = N.storage_vector(x, E).reshape(-1)
-                row += 1
-            start += x.size
+            V[row : row + N.dim, start : start + x.size] = _coordinate_directions(N, x)
+            row, start = row + N.dim, start + x.size
         columns = at.push(V).reshape(self.n, self.m, -1)
         return np.split(columns, np.cumsum([N.dim for N in self.manifolds])[:-1], axis=2)
 
@@ -457,6 +460,50 @@ class _BoundBlock:
                 B[:, :, a] = (plus - minus) / (2.0 * size)[:, None]
             blocks.append(B)
         return blocks
+
+
+class _Along:
+    """Derivatives of a family by one variable after the other, along all of its coordinates at once.
+
+    What depends on other variables only is computed once, without derivatives. Rules of autograd's for all columns are
+    needed; `wide` is 0 once one was missing.
+    """
+
+    def __init__(self, backend: Any, block: ResidualBlock, manifolds: list[Any], n: int, wide: int) -> None:
+        self.manifolds, self.n, self.wide = manifolds, n, wide
+        held: list[Any] = []  # the values of all variables, while they are used
+
+        def by(i: int) -> Callable[[Any], Any]:
+            def residual(x: Any) -> Any:
+                xp = namespace(x)
+                r = _raw(block, n, [*held[:i], xp.reshape(x, held[i].shape), *held[i + 1 :]])
+                return namespace(r).reshape(r, (-1,))
+
+            return residual
+
+        self._held = held
+        self._linearize = [backend.linearize(by(i)) for i in range(len(manifolds))]
+
+    def __call__(self, values: list[Any]) -> list[Any]:
+        """Blocks (N, m, k) by each variable."""
+        self._held[:] = values
+        try:
+            return [self._columns(*each) for each in zip(self._linearize, self.manifolds, values, strict=True)]
+        finally:
+            self._held.clear()
+
+    def _columns(self, linearize: Callable[[Any], Any], N: Any, x: Any) -> Any:
+        at = linearize(x.reshape(-1))
+        J = at.push(_coordinate_directions(N, x))
+        self.wide = min(self.wide, at.wide)
+        return J.reshape(self.n, -1, N.dim)
+
+
+def _coordinate_directions(N: Any, x: Any) -> Any:
+    """Derivatives of the stored points x, (n, *shape), along each coordinate of all of them at once: (k, x.size)."""
+    c = np.broadcast_to(np.eye(N.dim)[:, None], (N.dim, len(x), N.dim))
+    base = np.broadcast_to(x, (N.dim, *x.shape))
+    return N.storage_vector(base, N.get_vector(base, c)).reshape(N.dim, x.size)
 
 
 def is_blocks(residual: Any) -> bool:

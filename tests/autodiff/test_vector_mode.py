@@ -54,6 +54,8 @@ FUNCTIONS = {
     "matrices": lambda p: np.diag(p) + np.tril(np.outer(p, p)) + np.triu(np.outer(p, p)) + np.trace(np.outer(p, p)),
     "dot": lambda p: np.dot(A, p) * np.dot(p, p) + np.dot(p, A.T),
     "matmul": lambda p: A @ p + p @ A.T + np.matmul(np.outer(p, p), S)[0, 0],
+    "stacks of matrices": lambda p: np.outer(p, p) @ np.stack([np.outer(p, x[:4]), S]) @ np.outer(p, x[:3]),
+    "split": lambda p: np.split(p, [1, 2])[2] * np.split(np.outer(p, p), 2, axis=-1)[1][0] + np.array_split(p, 3)[0],
     "einsum": lambda p: np.einsum("ij,j->i", A, p) + np.einsum("i,i->", p, p),
     "tensordot": lambda p: np.tensordot(A, np.outer(p, p), axes=1),
     "inner, outer": lambda p: np.inner(p, A) * np.inner(p, p) + np.sum(np.outer(p, p)),

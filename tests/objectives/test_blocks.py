@@ -123,7 +123,7 @@ def test_derivatives_cost_no_calls_per_instance():
     problem.functions(p)
     calls.clear()
     _ = problem.evaluate(p).jacobian
-    assert calls == [7]  # one trace, pulled back three times
+    assert calls == [7, 7, 7]  # all instances at once, along all coordinates of one variable after the other
 
 
 def test_given_jacobians_of_both_kinds():
