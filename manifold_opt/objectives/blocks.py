@@ -29,6 +29,7 @@ from .corrections import CORRECTIONS, Groups, Robust
 from .evaluation import Counts
 from .least_squares import LeastSquaresFunctions
 from .losses import LinearLoss, as_loss
+from .user_functions import handing_out
 
 BLOCK_JACOBIAN_TYPES = ("coordinates", "euclidean")
 
@@ -212,18 +213,16 @@ class BlockObjective(Objective):
             groups = (Groups(b.n, b.m, b.block.loss or LinearLoss()) for b in bound)
             robust = Robust(tuple(groups), self.correction)
         given = any(block.jacobian is not None for block in self.blocks)
-        if not given or self.autodiff == "auto":
-            _check(bound, residual, jacobian, M, p, counts)
+        checked: Any = jacobian
+        if any(b.exact for b in bound) and not given:
+            # one random difference against derivatives that come from differentiation
+            from ..autodiff import check_residual_jacobian
+
+            first = jacobian(p)
+            counts["check"] += check_residual_jacobian(residual, first[1], M, p)
+            checked = handing_out(jacobian, p, first)
         counted = (("jacobian", 1), ("residual", max(b.calls for b in bound)))
-        return LeastSquaresFunctions(M, residual, jacobian, counted, given, robust)
-
-
-def _check(bound: list[_BoundBlock], residual: Any, jacobian: Any, M: Any, p: Any, counts: Counts) -> None:
-    """One random difference against derivatives that come from differentiation."""
-    from ..autodiff import check_residual_jacobian
-
-    if any(b.exact for b in bound) and all(b.block.jacobian is None for b in bound):
-        counts["check"] += check_residual_jacobian(residual, lambda p: jacobian(p)[1], M, p)
+        return LeastSquaresFunctions(M, residual, checked, counted, given, robust)
 
 
 def _first_columns(M: Any) -> dict[str, int]:
