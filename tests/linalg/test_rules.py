@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from manifold_opt import linalg
-from manifold_opt.linalg import frames, rotation_log, skew, skew_exp, sym
+from manifold_opt.linalg import frames, namespace, rotation_log, skew, skew_exp, sym
 from manifold_opt.linalg.increments import cholesky_increment, log_difference, sqrt_increment
 from manifold_opt.linalg.pair_functions import pair_function
 
@@ -21,7 +21,7 @@ CASES = {
     "cholesky": (linalg.cholesky, A @ A.T + np.eye(3)),
     "qf": (linalg.qf, A),
     "polar": (linalg.polar, A),
-    "lyapunov": (lambda S: linalg.lyapunov(S, S @ A), A @ A.T + np.eye(3)),
+    "lyapunov": (lambda S: linalg.lyapunov(S, S @ namespace(S).asarray(A)), A @ A.T + np.eye(3)),
     "cosc": (linalg.cosc, A),
     "log_difference": (lambda S: log_difference(S, S @ S), A @ A.T + np.eye(3)),
     "cholesky_increment": (cholesky_increment, A @ A.T),
