@@ -79,7 +79,10 @@ def peer(name: str) -> Any:
         return None
 
 
-def versions(names: Iterable[str] = ("numpy", "scipy", "autograd", "pymanopt", "geomstats", "lmfit", "pyceres")) -> str:
+_VERSIONS = tuple("numpy scipy autograd pymanopt geomstats lmfit pyceres gtsam numba cvxopt rslab qdldl".split())
+
+
+def versions(names: Iterable[str] = _VERSIONS) -> str:
     """Interpreter and packages in use."""
     from importlib.metadata import PackageNotFoundError, version
 

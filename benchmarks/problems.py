@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from manifold_opt import (
+    BlockObjective,
     FixedRank,
     PowerManifold,
+    ProductManifold,
+    ResidualBlock,
     Rotations,
     Sphere,
     SymmetricPositiveDefinite,
@@ -185,18 +188,15 @@ def rotation_averaging() -> Case:
         np.add.at(G, J, -np.swapaxes(Z, 1, 2) @ E)
         return G
 
-    def r(R: Any) -> Any:
-        return (R[I] - Z @ R[J]).reshape(-1)
-
     basis = R3_basis()
 
-    def jacobian(R: Any) -> Any:
+    def blocks(Ri: Any, Rj: Any) -> tuple[Any, Any]:
         # d R_i = R_i E_a: blocks R_i E_a and -Z R_j E_a of nine rows and three columns
-        out = np.zeros((len(I), 9, k, 3))
-        e = np.arange(len(I))
-        out[e, :, I] += np.einsum("nij,ajk->nika", R[I], basis).reshape(len(I), 9, 3)
-        out[e, :, J] -= np.einsum("nij,ajk->nika", Z @ R[J], basis).reshape(len(I), 9, 3)
-        return out.reshape(9 * len(I), 3 * k)
+        A, B = (np.einsum("nij,ajk->nika", X, basis).reshape(-1, 9, 3) for X in (Ri, Z @ Rj))
+        return A, -B
+
+    family = ResidualBlock(lambda Ri, Rj: (Ri - Z @ Rj).reshape(-1, 9), ("R", "R"), indices=(I, J), jacobian=blocks)
+    named = ProductManifold(R=M)
 
     def make(pymanopt: Any, count: Counter) -> Any:
         N = pymanopt.manifolds.SpecialOrthogonalGroup(3, k=k)
@@ -209,13 +209,13 @@ def rotation_averaging() -> Case:
         )
 
     ours = smooth(M, f, g, start, lambda R, U: g(U)) | {
-        "levenberg_marquardt": lambda: levenberg_marquardt(M, r, start, jacobian=jacobian),
+        "levenberg_marquardt": lambda: levenberg_marquardt(named, BlockObjective([family]), start.reshape(-1)),
     }
     return Case(
         "rotation averaging, SO(3)^100, 400 edges",
         ours,
         pymanopt_solvers(make, start),
-        lambda R: M.norm(R, M.riemannian_gradient(R, g(R))),
+        lambda R: M.norm(R.reshape(k, 3, 3), M.riemannian_gradient(R.reshape(k, 3, 3), g(R.reshape(k, 3, 3)))),
     )
 
 
