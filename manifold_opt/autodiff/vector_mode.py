@@ -290,6 +290,31 @@ def _matrix_product(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -
     return terms[0] if len(terms) == 1 else terms[0] + terms[1]
 
 
+def _cross_product(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> Any:
+    if kwargs or len(args) > 2 or np.shape(args[0])[-1:] != np.shape(args[1])[-1:]:
+        return _multilinear(np.cross)(value, args, kwargs, argnums, gs)
+    a, b = args
+    ndim = max(np.ndim(a), np.ndim(b))
+    terms = [np.cross(_aligned(g, ndim), b) if i == 0 else np.cross(a, _aligned(g, ndim)) for i, g in zip(argnums, gs)]
+    return _full(terms[0] if len(terms) == 1 else terms[0] + terms[1], value)
+
+
+def _einstein_sum(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> Any:
+    """``einsum("...->...", A, B)`` with a letter more for the direction, which leaves most of the work to BLAS."""
+    spec = args[0]
+    if kwargs or not isinstance(spec, str) or "->" not in spec or "." in spec or "Z" in spec:
+        return _multilinear(np.einsum)(value, args, kwargs, argnums, gs)
+    inputs, output = spec.split("->")
+    total = None
+    for i, g in zip(argnums, gs):
+        letters = inputs.split(",")
+        letters[i - 1] = "Z" + letters[i - 1].strip()
+        operands = [*args[1:i], g, *args[i + 1 :]]
+        term = np.einsum(",".join(letters) + "->Z" + output.strip(), *operands, optimize=len(operands) > 1)
+        total = term if total is None else total + term
+    return total
+
+
 def _euclidean_norm(value: Any, args: Any, kwargs: Any, argnums: Any, gs: Any) -> Any:
     """``linalg.norm(x, ord, axis)`` where it is a root of a sum of squares."""
     order = kwargs.get("ord", args[1] if len(args) > 1 else None)
@@ -327,13 +352,15 @@ def _table() -> dict[Any, Rule]:
         real broadcast_to
     """.split():
         rules[getattr(np, name)] = _direction_by_direction(getattr(np, name))
-    for name in "dot einsum tensordot inner outer cross kron".split():
+    for name in "dot tensordot inner outer kron".split():
         rules[getattr(np, name)] = _multilinear(getattr(np, name))
     rules |= {
         np.sum: _summed,
         np.mean: _averaged,
         np.transpose: _transposed,
         np.matmul: _matrix_product,
+        np.einsum: _einstein_sum,
+        np.cross: _cross_product,
         np.split: _split,
         np.array_split: _split,
         container_take.fun: _taken,

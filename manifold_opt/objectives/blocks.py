@@ -327,7 +327,7 @@ class _BoundBlock:
     def jacobian(self, p: Any) -> list[tuple[Any, Any, Any]]:
         """First columns, whitened blocks (N, m, k), and the column of each number (N, k), of each variable."""
         W = self.block._whitening  # type: ignore[attr-defined]  # set in __post_init__
-        blocks = self._derivatives(self.gather(p))
+        blocks = self._derivatives(p)
         if len(blocks) == 1 and W is None:
             return [(self.columns[0], blocks[0], self.places[0])]
         # side by side in one array, which later products take as a whole
@@ -382,17 +382,31 @@ class _BoundBlock:
         x = x[:, None]
         return N.get_coordinates(x, convert(x, G))
 
-    def _derivatives(self, values: list[Any]) -> list[Any]:
+    def _derivatives(self, p: Any) -> list[Any]:
         """Blocks (N, m, k), not whitened."""
+        values = self.gather(p)
         if self.block.jacobian is not None:
             return self._given(values)
         if self._linearize is None:
             return self._differences(values)
         if self._along is not None and self._along.wide:
-            return self._along(values)
+            return self._along(values, self._directions(p, values))
         at = self._linearize(np.concatenate([x.reshape(-1) for x in values]))
         k = sum(N.dim for N in self.manifolds)
         return self._reverse(at, values, self._split) if self.m <= k else self._forward(at, values)
+
+    def _directions(self, p: Any, values: list[Any]) -> list[Any]:
+        """Derivatives of the gathered values along their coordinates, each (k, x.size); made once per copy."""
+        parts, known, directions = self.M.split(p), {}, []
+        for name, index, N, x in zip(self.block.variables, self.block.indices, self.manifolds, values, strict=True):
+            copies = parts[self.order[name]]
+            if index is None or len(copies) > self.n:
+                directions.append(_coordinate_directions(N, x))
+                continue
+            if name not in known:
+                known[name] = _coordinate_directions(N, copies).reshape(N.dim, len(copies), -1)
+            directions.append(known[name].take(index, axis=1).reshape(N.dim, x.size))
+        return directions
 
     def _resolve(self, p: Any, autodiff: str) -> None:
         """Choose how to differentiate. What is kept holds nothing of this object, so that its memory goes with it."""
@@ -420,7 +434,7 @@ class _BoundBlock:
         self.exact = True
         self._linearize, self._split = backend.linearize(flat), split
         if backend.name == "autograd" and all(N.dim <= MANY_COLUMNS for N in self.manifolds):
-            self._along = _Along(backend, block, self.manifolds, n, MANY_COLUMNS)
+            self._along = _Along(backend, block, n, MANY_COLUMNS)
 
     def _reverse(self, at: Any, full: list[Any], split: Callable[[Any], list[Any]]) -> list[Any]:
         """Blocks from m pulled cotangents, each of one residual of all instances at once."""
@@ -468,8 +482,8 @@ class _Along:
     needed; `wide` is 0 once one was missing.
     """
 
-    def __init__(self, backend: Any, block: ResidualBlock, manifolds: list[Any], n: int, wide: int) -> None:
-        self.manifolds, self.n, self.wide = manifolds, n, wide
+    def __init__(self, backend: Any, block: ResidualBlock, n: int, wide: int) -> None:
+        self.n, self.wide = n, wide
         held: list[Any] = []  # the values of all variables, while they are used
 
         def by(i: int) -> Callable[[Any], Any]:
@@ -481,21 +495,21 @@ class _Along:
             return residual
 
         self._held = held
-        self._linearize = [backend.linearize(by(i)) for i in range(len(manifolds))]
+        self._linearize = [backend.linearize(by(i)) for i in range(len(block.variables))]
 
-    def __call__(self, values: list[Any]) -> list[Any]:
-        """Blocks (N, m, k) by each variable."""
+    def __call__(self, values: list[Any], directions: list[Any]) -> list[Any]:
+        """Blocks (N, m, k) by each variable, from the derivatives of its values along its coordinates."""
         self._held[:] = values
         try:
-            return [self._columns(*each) for each in zip(self._linearize, self.manifolds, values, strict=True)]
+            return [self._columns(*each) for each in zip(self._linearize, values, directions, strict=True)]
         finally:
             self._held.clear()
 
-    def _columns(self, linearize: Callable[[Any], Any], N: Any, x: Any) -> Any:
+    def _columns(self, linearize: Callable[[Any], Any], x: Any, V: Any) -> Any:
         at = linearize(x.reshape(-1))
-        J = at.push(_coordinate_directions(N, x))
+        J = at.push(V)
         self.wide = min(self.wide, at.wide)
-        return J.reshape(self.n, -1, N.dim)
+        return J.reshape(self.n, -1, len(V))
 
 
 def _coordinate_directions(N: Any, x: Any) -> Any:
