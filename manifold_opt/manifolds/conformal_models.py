@@ -85,7 +85,7 @@ class ConformalModel(Manifold):
     def inner(self, p: Array, X: Array, Y: Array) -> Any:
         """``X . Y`` over the square of the length of units at p."""
         unit = self._unit(p)
-        if p.ndim == 1 and is_numpy(X, Y) and X.ndim == 1 == Y.ndim:
+        if is_numpy(p, X, Y) and p.ndim == X.ndim == Y.ndim == 1:
             c = X / unit
             return float(c.dot(c if Y is X else Y / unit))
         return scalar(dot(X / unit, Y / unit)[..., 0])
