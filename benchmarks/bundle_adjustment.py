@@ -53,7 +53,8 @@ def by_ceres(program: Path, path: Path, solver: str, runs: int) -> dict[str, Any
 
 
 OURS = """
-import json, resource, sys, time
+import json, sys, time
+from benchmarks.harness import peak_memory
 from manifold_opt import bundle_adjust
 from manifold_opt.datasets import read_bal
 problem, best = read_bal(sys.argv[1]), None
@@ -64,7 +65,7 @@ for _ in range(int(sys.argv[2])):
     result = bundle_adjust(problem, tolerance=1e-9, callback=note)
     if best is None or costs[-1][1] < best[-1][1]:
         best = costs
-megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+megabytes = peak_memory()
 print(json.dumps({"costs": best, "iterations": result.iterations, "megabytes": megabytes, "final_cost": result.cost}))
 """
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import math
 import platform
+import resource
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,3 +95,12 @@ def versions(names: Iterable[str] = _VERSIONS) -> str:
         except PackageNotFoundError:
             continue
     return f"Python {platform.python_version()}, " + ", ".join(found)
+
+
+def peak_memory() -> float:
+    """Most megabytes that this process had; what its parent had does not count, where the system can tell."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return float(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from manifold_opt.linalg.sparse_solvers import SparseCholesky
 from manifold_opt.solvers import levenberg_marquardt
 from manifold_opt.stopping import StopAfterIteration, StopWhenCostLess
 
-from .harness import Table, best_in_turns, peer
+from .harness import Table, best_in_turns, peak_memory, peer
 
 GRAPHS = ("sphere2500", "parking-garage")
 # poses of the smallest generated graph, and how many times as many the others have
@@ -288,15 +287,6 @@ def one_size(n: int) -> tuple[float, ...]:
     analysis = time.perf_counter() - start
     iteration = (seconds - analysis) / max(result.iterations, 1)
     return analysis, iteration, seconds, result.iterations, memory
-
-
-def peak_memory() -> float:
-    """Most megabytes that this process had; what its parent had does not count, where the system can tell."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return float(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def best_method() -> str:
