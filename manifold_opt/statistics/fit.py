@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..linalg.automatic import Automatic, chosen
+from ..linalg.schur import SchurComplement
 from ..linalg.solvers import dense
 from ..linalg.sparse_solvers import SparseCholesky
 from ..objectives.evaluation import Counts, watched
@@ -371,7 +372,7 @@ def fit_statistics(result: Any, *, absolute_sigma: bool = False, rcond: float | 
     (2, 48, array([0.0034, 0.0077]))
     """
     e = _evaluation(result)
-    if isinstance(chosen(Automatic(), watched(e, "jacobian")), SparseCholesky):
+    if isinstance(chosen(Automatic(), watched(e, "jacobian")), SparseCholesky | SchurComplement):
         from .sparse import sparse_statistics
 
         return sparse_statistics(result, e, absolute_sigma=absolute_sigma, rcond=rcond)

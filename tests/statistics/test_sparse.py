@@ -14,10 +14,12 @@ from manifold_opt import (
     ProductManifold,
     ResidualBlock,
     Rotations,
+    bundle_adjust,
     fit_statistics,
     fix,
     levenberg_marquardt,
 )
+from manifold_opt.datasets import bundle_scene
 from manifold_opt.linalg.automatic import Automatic
 from manifold_opt.statistics import SparseStatistics, fit
 
@@ -142,3 +144,17 @@ def test_numpy_fronts_give_the_same(monkeypatch):
     expected = result.statistics().standard_errors
     monkeypatch.setattr("manifold_opt.statistics.sparse.is_installed", lambda name: False)
     np.testing.assert_allclose(result.statistics().standard_errors, expected, rtol=1e-10)
+
+
+def test_bundles_have_sparse_statistics_and_the_dense_numbers():
+    problem = bundle_scene(8, 100, 700, layout="street", rng=1).problem
+    result = bundle_adjust(problem, fixed={"cameras": [0, 7]})
+    fit = result.statistics()
+    assert isinstance(fit, SparseStatistics) and not fit.undetermined
+    J = result.state.evaluation.model_jacobian.toarray()
+    inverse = np.linalg.inv(J.T @ J)
+    points = fit.covariance_blocks("points")
+    dense = fit.sigma**2 * inverse[-300:, -300:].reshape(100, 3, 100, 3)[range(100), :, range(100)]
+    np.testing.assert_allclose(points, dense, rtol=1e-6, atol=1e-9 * np.abs(dense).max())
+    free = bundle_adjust(problem).statistics()
+    assert sum(entry.directions for entry in free.undetermined) == 7, "what no picture shows"
