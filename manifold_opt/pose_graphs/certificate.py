@@ -171,7 +171,7 @@ def _positive(x: Any) -> Any:
 
 def _negative_curvature(A: PoseMatrix, D: Any, held: Any, shift: float) -> tuple[float, Any]:
     """Smallest eigenvalue of S x = mu D x and its eigenvector, from a shift with S + shift D positive definite."""
-    from scipy.sparse import diags_array
+    from scipy.sparse import dia_array
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     S = A.matrix
@@ -184,7 +184,8 @@ def _negative_curvature(A: PoseMatrix, D: Any, held: Any, shift: float) -> tuple
         except np.linalg.LinAlgError:
             shift *= 10.0
     inverse = LinearOperator(S.shape, matvec=lambda b: solve(b.reshape(-1)), dtype=float)
-    grounded = (S + diags_array(held)).tocsc()
+    diagonal = lambda v: dia_array((v[None], [0]), shape=(len(v), len(v)))  # SciPy 1.11 has no diags_array
+    grounded = (S + diagonal(held)).tocsc()
     start = np.random.default_rng(0).standard_normal(len(D))
-    w, V = eigsh(grounded, 1, M=diags_array(E), sigma=-shift, OPinv=inverse, which="LM", v0=start, tol=1e-4)
+    w, V = eigsh(grounded, 1, M=diagonal(E), sigma=-shift, OPinv=inverse, which="LM", v0=start, tol=1e-4)
     return float(w[0]), V[:, 0] / np.linalg.norm(V[:, 0])

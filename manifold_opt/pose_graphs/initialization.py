@@ -111,7 +111,8 @@ def _tree(graph: PoseGraph, costs: Any) -> tuple[Any, Any, Any]:
     rows, columns = np.concatenate([low[order], anchors]), np.concatenate([high[order], np.full(len(anchors), n)])
     cheap = 0.5 * costs[order].min()
     values = np.concatenate([costs[order], np.full(len(anchors), cheap)])
-    tree = minimum_spanning_tree(csr_array((values, (rows, columns)), shape=(n + 1, n + 1)))
+    places = rows.astype(np.int32), columns.astype(np.int32)  # SciPy 1.11 takes no others
+    tree = minimum_spanning_tree(csr_array((values, places), shape=(n + 1, n + 1)))
     _, parent = breadth_first_order(tree, n, directed=False)
     numbers = coo_array((order + 1, (low[order], high[order])), shape=(n + 1, n + 1)).tocsr()
     nodes = np.flatnonzero(parent[:n] != n)

@@ -29,7 +29,7 @@ def tridiagonal(x):
     return (3.0 - 2.0 * x) * x - left - 2.0 * right + 1.0
 
 
-BAND = sp.diags_array([np.ones(N - 1), np.ones(N), np.ones(N - 1)], offsets=[-1, 0, 1])
+BAND = sp.csr_array(sp.diags([np.ones(N - 1), np.ones(N), np.ones(N - 1)], [-1, 0, 1]))
 
 
 def exact(x):
@@ -38,7 +38,7 @@ def exact(x):
 
 def test_columns_of_one_colour_share_no_row():
     rng = np.random.default_rng(0)
-    A = sp.random_array((80, 50), density=0.05, rng=rng, format="csr")
+    A = sp.csr_array(sp.random(80, 50, 0.05, random_state=rng))
     colors = color_columns(A)
     for color in range(colors.max() + 1):
         assert (np.count_nonzero(A.toarray()[:, colors == color], axis=1) <= 1).all()
@@ -92,7 +92,7 @@ def test_patterns_on_a_product_are_detected_and_used(autodiff):
 
 
 def test_a_pattern_that_misses_an_entry_is_refused():
-    wrong = sp.diags_array([np.ones(N), np.ones(N - 1)], offsets=[0, 1])
+    wrong = sp.csr_array(sp.diags([np.ones(N), np.ones(N - 1)], [0, 1]))
     with pytest.raises(ValueError, match="does it miss an entry"):
         Problem(Euclidean(N), NonlinearLeastSquaresObjective(tridiagonal, jacobian_sparsity=wrong)).evaluate(
             np.ones(N)
@@ -123,7 +123,7 @@ def test_scipy_jacobians_of_a_large_problem(form):
 
     def jacobian(x):
         diagonals = [-np.ones(n - 1), 3.0 - 4.0 * x, -2.0 * np.ones(n - 1)]
-        return sp.diags_array(diagonals, offsets=[-1, 0, 1]).asformat(form)
+        return sp.csr_array(sp.diags(diagonals, [-1, 0, 1])).asformat(form)
 
     result = least_squares(Euclidean(n), lambda x: np.asarray(tridiagonal(x)), np.full(n, -1.0), jac=jacobian)
     assert result.converged and result.cost < 1e-20

@@ -76,7 +76,7 @@ def test_columns_that_are_cut_differently_become_nodes_of_their_own():
 
 @pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
 def test_scipy_matrices(density):
-    A = sp.random_array((40, 25), density=density, rng=3, format="csr")
+    A = sp.csr_array(sp.random(40, 25, density, random_state=np.random.default_rng(3)))
     pattern = NormalPattern(A)
     np.testing.assert_allclose(written_out(pattern, pattern.values(A)), (A.T @ A).toarray(), atol=1e-13)
 
