@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import math
 import platform
@@ -53,12 +54,15 @@ def best_in_turns(functions: dict[str, Callable[[], Any]], seconds: float = 0.5,
     """Seconds per call of each function: the best of several turns, in which all take part."""
     numbers = {name: _number(f, seconds / turns / len(functions)) for name, f in functions.items()}
     best = dict.fromkeys(functions, math.inf)
+    gc.collect()
+    gc.freeze()  # collections in here look at nothing that other benchmarks left behind
     for _ in range(turns):
         for name, f in functions.items():
             start = time.perf_counter()
             for _ in range(numbers[name]):
                 f()
             best[name] = min(best[name], (time.perf_counter() - start) / numbers[name])
+    gc.unfreeze()
     return best
 
 

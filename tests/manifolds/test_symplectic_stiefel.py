@@ -77,7 +77,8 @@ def test_exponential_in_50_digits(length):
     true = exact._array(mp.expm(W - W.T, method="taylor") * mp.expm(W.T, method="taylor") * P)
     step = true - exact.lifted(p)
     off = exact.lifted(M.exp(p, X)) - true
-    assert max(abs(x) for x in off.flat) <= 4e-15 * max(abs(x) for x in true.flat)
+    # the exponentials of the formula are larger than their product, the more the longer the way
+    assert max(abs(x) for x in off.flat) <= 4e-15 * np.exp(0.5 * length) * max(abs(x) for x in true.flat)
     # the stored point itself is symplectic to rounding, and no more is lost
     assert max(abs(x) for x in off.flat) <= 1e-13 * max(abs(x) for x in step.flat) + 2e-15
 
