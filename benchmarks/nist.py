@@ -17,6 +17,8 @@ from manifold_opt import Euclidean, least_squares, levenberg_marquardt
 
 from .harness import Table, best_in_turns, peer
 
+TURNS = 3
+
 
 def reader() -> Any:
     """The reader of NIST's files that the tests use."""
@@ -124,6 +126,24 @@ def contestants() -> dict[str, Any]:
     return {name: solver for name, solver in solvers.items() if solver is not None}
 
 
+def run(solve: Any, runs: list[tuple[Any, Any]]) -> tuple[float, list[float]]:
+    """Seconds for all runs, and the digits of each."""
+    spent, scores = 0.0, []
+    for problem, b0 in runs:
+        residual = problem.residual
+        jacobian = complex_step(residual, len(b0))
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            clock = time.perf_counter()
+            try:
+                found = solve(residual, jacobian, b0)
+            except (ValueError, RuntimeError, np.linalg.LinAlgError):
+                found = np.full(len(b0), np.nan)
+            spent += time.perf_counter() - clock
+        scores.append(digits(found, problem.parameters))
+    return spent, scores
+
+
 def tables() -> Iterator[Table]:
     nist = reader()
     if not nist.FOLDER:
@@ -134,26 +154,18 @@ def tables() -> Iterator[Table]:
         problem = nist.read(name)
         for start in problem.starts:
             runs.append((problem, np.asarray(start, dtype=float)))
-    rows = []
-    for name, solve in contestants().items():
-        spent, scores = 0.0, []
-        for problem, b0 in runs:
-            residual = problem.residual
-            jacobian = complex_step(residual, len(b0))
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
-                clock = time.perf_counter()
-                try:
-                    found = solve(residual, jacobian, b0)
-                except (ValueError, RuntimeError, np.linalg.LinAlgError):
-                    found = np.full(len(b0), np.nan)
-                spent += time.perf_counter() - clock
-            scores.append(digits(found, problem.parameters))
-        rows.append([name, *(sum(s >= d for s in scores) for d in (4, 6, 8)), spent])
+    solvers = contestants()
+    seconds, scores = dict.fromkeys(solvers, math.inf), {}
+    for _ in range(TURNS):
+        for name, solve in solvers.items():
+            spent, scores[name] = run(solve, runs)
+            seconds[name] = min(seconds[name], spent)
+    rows = [[name, *(sum(s >= d for s in scores[name]) for d in (4, 6, 8)), seconds[name]] for name in solvers]
     yield Table(
         "NIST's nonlinear problems",
-        "27 certified problems from two starts each, all defaults: how many of the 54 fits have so many "
-        "digits right in the worst parameter, and the seconds for all. A given Jacobian is exact, by complex steps.",
+        "27 certified problems from two starts each, all defaults: how many of the 54 fits have so many digits right "
+        "in the worst parameter, and the seconds for all, the best of three turns. A given Jacobian is exact, by "
+        "complex steps.",
         ["", ">= 4 digits", ">= 6", ">= 8", "seconds"],
         rows,
     )
